@@ -1,0 +1,83 @@
+"""What a retriever sees of one user's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memagent.records import Granularity, MemoryUnit, Ranked, Vector, Vectors
+
+LexicalUnit: TypeAlias = Literal["turn", "window", "session", "summary", "keywords"]
+"""What counts as one document for BM25; a window is a turn with its two neighbours in its session."""
+
+
+class Columns(NamedTuple):
+    """The visible units of one granularity, in key order (n units).
+
+    ``keys`` (n,) int64, ``sessions`` (n,) int64: the number of each unit's session (sessions are
+    numbered in the order they were begun), ``event_at`` (n,) int64: microseconds since 1970 UTC.
+    """
+
+    keys: NDArray[np.int64]
+    sessions: NDArray[np.int64]
+    event_at: NDArray[np.int64]
+
+
+class Groups(NamedTuple):
+    """The sessions that have visible turns (g of them), and where each visible turn belongs.
+
+    ``sessions`` (g,) int64, ascending: session numbers; ``units`` (g,) int64: the key of each session's
+    own unit, -1 where that unit is hidden; ``index`` (n,) int64: for each row of ``columns(TURN)`` its
+    place in ``sessions``.
+    """
+
+    sessions: NDArray[np.int64]
+    units: NDArray[np.int64]
+    index: NDArray[np.int64]
+
+
+class BankView(Protocol):
+    """One user's memory, restricted to the units the caller may see; read-only.
+
+    Nothing hidden (by a filter or ``as_of``) is returned, ranked, counted, or enters a statistic.
+    """
+
+    @property
+    def user_id(self) -> str:
+        """Whose memory this is."""
+
+    def columns(self, granularity: Granularity) -> Columns:
+        """The visible units of a granularity."""
+
+    def groups(self) -> Groups:
+        """The sessions of the visible turns."""
+
+    def similarities(self, vector: Vector, granularity: Granularity) -> NDArray[np.float32]:
+        """Cosine of ``vector`` (dim,) with each visible unit, (n,), aligned with ``columns(granularity)``."""
+
+    def nearest(
+        self, vector: Vector, k: int, *, granularity: Granularity, exclude: Sequence[int] = ()
+    ) -> Ranked:
+        """The k visible units closest to ``vector``, without the keys in ``exclude``; fewer only if fewer exist."""
+
+    def lexical(self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75) -> NDArray[np.float64]:
+        """BM25 score of each visible document for ``text``; statistics over the visible documents only.
+
+        ``turn`` and ``window`` are aligned with ``columns(TURN)``, ``session`` with ``groups().sessions``,
+        ``summary`` and ``keywords`` with the columns of that granularity. 0.0 where no term matches.
+        """
+
+    def matching(
+        self, text: str, k: int, *, granularity: Granularity, by: LexicalUnit | None = None
+    ) -> Ranked:
+        """The k visible units with the highest positive BM25 score."""
+
+    def vectors(self, keys: Sequence[int] | NDArray[np.int64]) -> Vectors:
+        """Unit vectors of these units, (len(keys), dim)."""
+
+    def units(self, keys: Sequence[int] | NDArray[np.int64]) -> list[MemoryUnit]:
+        """The units themselves, in the order of ``keys``."""

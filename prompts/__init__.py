@@ -1,0 +1,1 @@
+"""Prompts as typed functions. None is shipped yet: nothing in this version calls a language model."""
