@@ -159,11 +159,12 @@ def as_utc(value: datetime | str, what: str = "timestamp") -> datetime:
     each machine.
     """
     if isinstance(value, str):
+        text = value
         try:
-            value = datetime.fromisoformat(value)
+            value = datetime.fromisoformat(text)
         except ValueError:
             raise InvalidTime(
-                f"{what} {value[:64]!r} is not an ISO 8601 time", hint="for example 2025-03-01T10:00:00+00:00"
+                f"{what} {text[:64]!r} is not an ISO 8601 time", hint="for example 2025-03-01T10:00:00+00:00"
             ) from None
     if not isinstance(value, datetime):
         raise InvalidTime(f"{what} is a {type(value).__name__}", hint="pass an aware datetime or an ISO 8601 text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Columns(NamedTuple):
     event_at: NDArray[np.int64]
 
 
-class Groups(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Groups:
     """The sessions that have visible turns (g of them), and where each visible turn belongs.
 
     ``sessions`` (g,) int64, ascending: session numbers; ``units`` (g,) int64: the key of each session's
@@ -59,9 +61,7 @@ class BankView(Protocol):
     def similarities(self, vector: Vector, granularity: Granularity) -> NDArray[np.float32]:
         """Cosine of ``vector`` (dim,) with each visible unit, (n,), aligned with ``columns(granularity)``."""
 
-    def nearest(
-        self, vector: Vector, k: int, *, granularity: Granularity, exclude: Sequence[int] = ()
-    ) -> Ranked:
+    def nearest(self, vector: Vector, k: int, *, granularity: Granularity, exclude: Sequence[int] = ()) -> Ranked:
         """The k visible units closest to ``vector``, without the keys in ``exclude``; fewer only if fewer exist."""
 
     def lexical(self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75) -> NDArray[np.float64]:
@@ -71,9 +71,7 @@ class BankView(Protocol):
         ``summary`` and ``keywords`` with the columns of that granularity. 0.0 where no term matches.
         """
 
-    def matching(
-        self, text: str, k: int, *, granularity: Granularity, by: LexicalUnit | None = None
-    ) -> Ranked:
+    def matching(self, text: str, k: int, *, granularity: Granularity, by: LexicalUnit | None = None) -> Ranked:
         """The k visible units with the highest positive BM25 score."""
 
     def vectors(self, keys: Sequence[int] | NDArray[np.int64]) -> Vectors:

@@ -1,0 +1,250 @@
+"""``memagent eval``: evaluation from the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from memagent.errors import DataError, EncoderError, InvalidInput, MemagentError, MissingExtra, Stopped
+
+if TYPE_CHECKING:
+    from memagent.encoders.port import Encoder
+    from memagent.evals.retrieval import Progress
+
+app = typer.Typer(no_args_is_help=True)
+
+_RETRIEVERS = ("dense", "bm25", "hybrid")
+_BAD_INPUT = (InvalidInput, DataError, EncoderError, MissingExtra)
+
+_EXAMPLE = """
+Example: memagent eval retrieval --dataset locomo --data locomo10.json --retriever dense --retriever bm25
+--retriever 'dense\\[by=turn-mean]' --set bm25.k1=1.5 --baseline dense --out result.json
+"""
+
+
+@app.callback()
+def main() -> None:
+    """Measure retrieval on public data sets."""
+
+
+@app.command(epilog=_EXAMPLE)
+def retrieval(
+    *,
+    dataset: Annotated[
+        Literal["longmemeval", "locomo", "personabench", "demo"],
+        typer.Option(help="The data set; demo is bundled and needs no --data."),
+    ],
+    out: Annotated[Path, typer.Option(help="The result file to write. A stopped run keeps its rows beside it.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file of the data set (.json, .jsonl, either with .gz), repeatable; PersonaBench: its folder."
+        ),
+    ] = None,
+    retriever: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME or 'NAME\\[param=value,...]', repeatable. Default: dense, bm25 and hybrid."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME.param=value, for every retriever of that name; repeatable."),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The retriever that the others are compared with. Default: the first.")
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="A sentence-transformers model, by name or path. Default: all-MiniLM-L6-v2."),
+    ] = None,
+    precision: Annotated[Literal["float32", "int8"], typer.Option(help="Of the encoder.")] = "float32",
+    long_text: Annotated[
+        Literal["windows", "truncate"],
+        typer.Option(
+            help="Text longer than the encoder sees at once: embed all of it in windows, or cut it. Published "
+            "figures, and the reference figures of this project, cut."
+        ),
+    ] = "windows",
+    session_vectors: Annotated[
+        Literal["text", "mean"],
+        typer.Option(help="A session's own vector: that of its whole text, or the mean of its turns'."),
+    ] = "text",
+    granularity: Annotated[
+        Literal["session", "turn"], typer.Option(help="The units that are ranked and scored.")
+    ] = "session",
+    text: Annotated[
+        Literal["both_roles", "user_turns_only"],
+        typer.Option(help="What is stored; user_turns_only is LongMemEval's own variant."),
+    ] = "both_roles",
+    summaries: Annotated[
+        Literal["none", "extractive"],
+        typer.Option(help="Whether summaries and keywords of sessions are stored too, for retrievers that use them."),
+    ] = "none",
+    categories: Annotated[
+        str, typer.Option(metavar="N,N,...", help="LoCoMo: the categories of questions to score, out of 1 to 5.")
+    ] = "1,2,3,4",
+    as_of: Annotated[
+        Literal["none", "question"],
+        typer.Option(help="question: each question sees only what was said before its date."),
+    ] = "none",
+    noise: Annotated[str, typer.Option(help="PersonaBench: the level of noise.")] = "0.0",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Score the first N questions only.")] = None,
+    per_question: Annotated[
+        Path | None, typer.Option(help="Also write a row for each question and retriever, as JSON Lines.")
+    ] = None,
+    cache: Annotated[bool, typer.Option(help="Keep embeddings, so that a second run encodes nothing.")] = True,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="MEMAGENT_CACHE_DIR", help="Where they are kept. Default: the user's cache folder."),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+) -> None:
+    """Store each history once, put its questions to every retriever, and say how often the evidence came back.
+
+    Prints a table; writes every metric, with its interval, by question type, and compared with the baseline,
+    to --out. Exit status: 0 done, 2 bad input, 3 stopped (the same command resumes).
+    """
+    with _exit_status():
+        from memagent.evals.datasets import load_dataset
+        from memagent.evals.result import build_result, encoder_facts, write_result
+        from memagent.evals.retrieval import RetrievalSettings, encoding_latency, run_retrieval
+        from memagent.evals.rows import write_text
+        from memagent.evals.specs import baseline_label, parse_specs
+
+        _check_places(out, per_question)
+        specs = parse_specs(retriever or _RETRIEVERS, set_ or ())
+        against = baseline_label(specs, baseline)
+        loaded = load_dataset(dataset, data or (), text=text, categories=_numbers(categories), noise=noise)
+        bare = _encoder(encoder, precision=precision, long_text=long_text)
+        partial = out.with_name(f"{out.name}.partial")
+        with _progress() as progress:
+            run = run_retrieval(
+                loaded,
+                specs,
+                _cached(bare, cache_dir) if cache else bare,
+                settings=RetrievalSettings(
+                    granularity=granularity,
+                    as_of=as_of,
+                    session_vectors=session_vectors,
+                    summaries=summaries,
+                    limit=limit,
+                ),
+                partial=partial,
+                progress=progress,
+            )
+        result = build_result(
+            run,
+            encoder=encoder_facts(bare, precision=precision, long_text=long_text),
+            encode_ms=encoding_latency(bare, run.questions),
+            command=["memagent", *sys.argv[1:]],
+            baseline=against,
+            seed=seed,
+        )
+        if per_question:
+            write_text(per_question, "".join(row.as_json() + "\n" for row in run.rows))
+        write_result(out, result)
+        partial.unlink(missing_ok=True)
+        _show(result, out, markdown=markdown)
+
+
+@contextmanager
+def _exit_status() -> Iterator[None]:
+    """Turn what can go wrong into a line on stderr and an exit status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("Stopped before anything was searched.", err=True)
+        raise typer.Exit(3) from None
+    except Stopped as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(3) from None
+    except MemagentError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2 if isinstance(error, _BAD_INPUT) else 1) from None
+
+
+def _check_places(*paths: Path | None) -> None:
+    """Refuse an output that could not be written, before hours of work and not after."""
+    for path in filter(None, paths):
+        if path.is_dir() or not path.parent.is_dir():
+            raise InvalidInput(f"{path} is not a place for a file", hint="name a file in a folder that exists")
+
+
+def _numbers(categories: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in categories.split(","))
+    except ValueError:
+        raise InvalidInput(
+            f"--categories {categories!r} is not a list of numbers", hint="for example 1,2,3,4"
+        ) from None
+
+
+def _encoder(
+    model: str | None, *, precision: Literal["float32", "int8"], long_text: Literal["windows", "truncate"]
+) -> Encoder:
+    from memagent.encoders import load_encoder
+
+    return load_encoder(model, precision=precision, long_text=long_text)
+
+
+def _cached(encoder: Encoder, folder: Path | None) -> Encoder:
+    """The encoder with a memory of what it encoded, one file for each vector space."""
+    from memagent.encoders.cache import CachedEncoder
+
+    return CachedEncoder(encoder, folder or _user_cache() / "embeddings")
+
+
+def _user_cache() -> Path:
+    """Where this user's programs keep what can be made again."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "memagent"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "memagent"
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("loading", total=None)
+
+    def tell(done: int, total: int, doing: str) -> None:
+        bar.update(task, completed=done, total=total, description=doing)
+
+    with bar:
+        yield tell
+
+
+def _show(result: Mapping[str, Any], out: Path, *, markdown: bool) -> None:
+    from rich.console import Console
+
+    from memagent.evals.table import markdown_table, rich_table
+
+    if markdown:
+        typer.echo(markdown_table(result), nl=False)
+    else:
+        Console().print(rich_table(result))
+    typer.echo(f"Written to {out}", err=True)

@@ -1,0 +1,260 @@
+"""Runs retrievers on a data set's questions, through the public face of the memory layer only."""
+
+from __future__ import annotations
+
+import statistics as stdlib_statistics
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from memagent._version import __version__
+from memagent.errors import InvalidInput, Stopped
+from memagent.evals.datasets.cases import Dataset, EvalSession, History, Question
+from memagent.evals.gold import gold_units, score_question, scored_questions, turn_names, unit_name
+from memagent.evals.metrics import KS
+from memagent.evals.rows import QuestionRow, RowLog, open_log, settings_key
+from memagent.records import Message, Session
+
+if TYPE_CHECKING:
+    from memagent import Memory
+    from memagent.encoders.port import Encoder
+    from memagent.evals.specs import RetrieverSpec
+
+TOP_K = max(KS)
+
+_GRANULARITIES = {"none": ("turn", "session"), "extractive": ("turn", "session", "summary", "keywords")}
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_STEP = timedelta(minutes=1)
+
+
+class Progress(Protocol):
+    """Is told how far a run is."""
+
+    def __call__(self, done: int, total: int, doing: str) -> None:
+        """``done`` of ``total`` searches are made; ``doing`` says in words what comes now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalSettings:
+    """What is asked of the memory layer.
+
+    ``as_of`` ``question`` hides what was said after the question's date. ``session_vectors`` says what a
+    session's own vector is: that of its ``text``, or the ``mean`` of its turns' vectors. ``summaries``
+    ``extractive`` writes summaries and keywords of the sessions too, for retrievers that use them. ``limit``
+    keeps the first questions only.
+    """
+
+    granularity: Literal["session", "turn"] = "session"
+    as_of: Literal["none", "question"] = "none"
+    session_vectors: Literal["text", "mean"] = "text"
+    summaries: Literal["none", "extractive"] = "none"
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalRun:
+    """A finished run: a row for each question and retriever."""
+
+    dataset: Dataset
+    specs: tuple[RetrieverSpec, ...]
+    settings: RetrievalSettings
+    questions: tuple[Question, ...]
+    left_out: dict[str, int]
+    rows: tuple[QuestionRow, ...]
+
+
+def run_retrieval(
+    dataset: Dataset,
+    specs: Sequence[RetrieverSpec],
+    encoder: Encoder,
+    *,
+    settings: RetrievalSettings | None = None,
+    partial: Path | None = None,
+    progress: Progress | None = None,
+) -> RetrievalRun:
+    """Store each user's history once, put each question to every retriever, and score what comes back.
+
+    Rows are kept in the file ``partial`` as they are made, so that the same call continues a stopped one;
+    it is left in place. Raises :class:`Stopped` on an interrupt from the keyboard and
+    :class:`InvalidInput` when nothing can be scored.
+    """
+    settings = settings or RetrievalSettings()
+    questions, left_out = scored_questions(dataset, settings.granularity, limit=settings.limit)
+    if settings.as_of == "question" and any(question.date is None for question in questions):
+        raise InvalidInput(f"the questions of {dataset.name} have no dates", hint="leave --as-of at none")
+    with open_log(partial, settings_key(_identity(dataset, specs, encoder, settings))) as log:
+        try:
+            _Runner(specs, encoder, settings, log, progress).run(dataset.histories, questions)
+        except KeyboardInterrupt:
+            total = len(questions) * len(specs)
+            hint = "run the same command to resume" if partial else "nothing was kept"
+            raise Stopped(f"stopped after {len(log.rows)} of {total} searches", hint=hint) from None
+        rows = tuple(log.rows)
+    return RetrievalRun(
+        dataset=dataset,
+        specs=tuple(specs),
+        settings=settings,
+        questions=questions,
+        left_out=left_out,
+        rows=rows,
+    )
+
+
+def encoding_latency(encoder: Encoder, questions: Sequence[Question], *, sample: int = 20) -> float:
+    """The median time, in milliseconds, to encode one question; pass the encoder itself, not a cache of it."""
+    texts = [question.text for question in questions[:sample]]
+    encoder.encode_queries(texts[:1])  # the first call may load and compile
+    times = []
+    for text in texts:
+        begun = time.perf_counter()
+        encoder.encode_queries([text])
+        times.append((time.perf_counter() - begun) * 1000)
+    return stdlib_statistics.median(times)
+
+
+def stored_sessions(history: History) -> list[Session]:
+    """The history as the memory layer takes it.
+
+    A message has its own time, else its session's date. A session without a date is taken to begin a
+    minute after what came before it, the first in the year 2000: time then grows in the order of the file.
+    """
+    sessions = []
+    now = _BEGINNING
+    for session in history.sessions:
+        begun = session.date or now + _STEP
+        sessions.append(Session(id=session.id, messages=_messages(session, begun)))
+        now = sessions[-1].messages[-1].event_at
+    return sessions
+
+
+def _messages(session: EvalSession, begun: datetime) -> tuple[Message, ...]:
+    return tuple(
+        Message(
+            id=message.id,
+            role=message.role,
+            name=message.name,
+            content=message.content,
+            event_at=message.event_at or begun,
+        )
+        for message in session.messages
+    )
+
+
+def _identity(
+    dataset: Dataset, specs: Sequence[RetrieverSpec], encoder: Encoder, settings: RetrievalSettings
+) -> Mapping[str, Any]:
+    """Everything that the rows depend on."""
+    return {
+        "version": __version__,
+        "dataset": [dataset.name, dataset.variant, [asdict(file) for file in dataset.files]],
+        "specs": [[spec.label, spec.name, spec.params] for spec in specs],
+        "encoder": encoder.fingerprint,
+        "settings": asdict(settings),
+    }
+
+
+class _Runner:
+    """Takes the users one after the other: stores the history, asks the questions, forgets the user."""
+
+    def __init__(
+        self,
+        specs: Sequence[RetrieverSpec],
+        encoder: Encoder,
+        settings: RetrievalSettings,
+        log: RowLog,
+        progress: Progress | None,
+    ) -> None:
+        self._specs = specs
+        self._encoder = encoder
+        self._settings = settings
+        self._log = log
+        self._progress = progress
+        self._total = 0
+
+    def run(self, histories: Sequence[History], questions: Sequence[Question]) -> None:
+        """Make every row that the log does not hold yet."""
+        self._total = len(questions) * len(self._specs)
+        asked: dict[str, list[Question]] = {}
+        for question in questions:
+            if any((question.id, spec.label) not in self._log for spec in self._specs):
+                asked.setdefault(question.user_id, []).append(question)
+        from memagent import Memory
+
+        memory = Memory(
+            ":memory:",
+            encoder=self._encoder,
+            granularities=_GRANULARITIES[self._settings.summaries],
+            session_vectors=self._settings.session_vectors,
+            background=False,
+        )
+        with closing(memory):
+            for history in histories:
+                if history.user_id in asked:
+                    self._user(memory, history, asked[history.user_id])
+        self._tell("done")
+
+    def _user(self, memory: Memory, history: History, questions: Sequence[Question]) -> None:
+        self._tell(f"storing {history.user_id} ({len(history.sessions)} sessions)")
+        memory.add_many(stored_sessions(history), user_id=history.user_id)
+        user = _User(memory, history, self._settings)
+        # One untimed search each: the first builds indexes that the later ones find ready.
+        for spec in self._specs:
+            user.search(questions[0], spec)
+        for question in questions:
+            self._tell(f"searching {history.user_id}")
+            for spec in self._specs:
+                if (question.id, spec.label) not in self._log:
+                    self._log.append(user.ask(question, spec))
+        memory.forget_user(user_id=history.user_id)
+
+    def _tell(self, doing: str) -> None:
+        if self._progress:
+            self._progress(len(self._log.rows), self._total, doing)
+
+
+class _User:
+    """One stored history, ready to be asked."""
+
+    def __init__(self, memory: Memory, history: History, settings: RetrievalSettings) -> None:
+        self._memory = memory
+        self._settings = settings
+        self._user_id = history.user_id
+        self._turn_of: dict[str, str] = {}
+        if settings.granularity == "turn":
+            messages = sum(len(session.messages) for session in history.sessions)
+            turns = memory.get_all(user_id=history.user_id, granularity="turn", top_k=messages)
+            self._turn_of = turn_names(turns["results"])
+
+    def ask(self, question: Question, spec: RetrieverSpec) -> QuestionRow:
+        """Search and score."""
+        granularity = self._settings.granularity
+        reply = self.search(question, spec)
+        ranked = tuple(dict.fromkeys(unit_name(result, granularity) for result in reply["results"]))
+        gold = gold_units(question, granularity, self._turn_of)
+        return QuestionRow(
+            retriever=spec.label,
+            question_id=question.id,
+            user_id=question.user_id,
+            type=question.type,
+            gold=gold,
+            ranked=ranked,
+            metrics=score_question(question, ranked, gold, granularity),
+            search_ms=float(reply["trace"]["timings"]["search_ms"]),
+        )
+
+    def search(self, question: Question, spec: RetrieverSpec) -> Mapping[str, Any]:
+        """What the memory layer replies."""
+        reply: Mapping[str, Any] = self._memory.search(
+            question.text,
+            user_id=self._user_id,
+            top_k=TOP_K,
+            retriever=spec.retriever,
+            granularity=self._settings.granularity,
+            as_of=question.date if self._settings.as_of == "question" else None,
+            explain=True,
+        )
+        return reply

@@ -1,0 +1,1 @@
+"""One user's memory, opened: what a retriever sees."""

@@ -1,0 +1,222 @@
+"""One user's memory, opened: the indexes derived from the store, and restricted views of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memagent.bank.filters import Predicate
+from memagent.bank.port import Columns, Groups, LexicalUnit
+from memagent.bank.shelf import Shelf, loaded
+from memagent.errors import EncoderMismatch, InvalidInput
+from memagent.lexical import query_terms
+from memagent.records import Granularity, MemoryUnit, Ranked
+from memagent.stores.port import Attributes, ReadTransaction, UserStore
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from memagent.records import Vector, Vectors
+
+_EMPTY = Ranked(np.empty(0, np.int64), np.empty(0, np.float64))
+
+
+class MemoryBank:
+    """The indexes of one user.
+
+    They are caches: built from the store when first needed, brought up to date before each search by what other
+    handles have committed, and thrown away at will. Use it inside :meth:`view`, which holds the store's lock.
+    """
+
+    def __init__(self, store: UserStore, *, dim: int, fingerprint: str) -> None:
+        self.store = store
+        self.dim = dim
+        self.fingerprint = fingerprint
+        self.shelves = {granularity: Shelf(dim) for granularity in Granularity}
+        self.revision = 0
+        self._attributes: dict[int, Attributes] = {}
+        self._groups: Groups | None = None
+
+    @contextmanager
+    def view(self, *, where: Predicate | None = None, as_of: int | None = None) -> Iterator[View]:
+        """What may be seen now: units that pass ``where`` and were said at ``as_of`` (microseconds) or before.
+
+        Everything done with the view sees one commit, the newest when the block is entered.
+        """
+        with self.store.read() as transaction:
+            self.refresh(transaction)
+            yield View(self, transaction, where, as_of)
+
+    def refresh(self, transaction: ReadTransaction) -> None:
+        """Take in what was committed since the last time; raises EncoderMismatch for vectors of another encoder."""
+        revision = transaction.revision()
+        if revision == self.revision:
+            return
+        self.check_encoder()
+        delta = transaction.delta(self.revision)
+        by_granularity: dict[Granularity, list[int]] = {granularity: [] for granularity in Granularity}
+        for position, row in enumerate(delta.rows):
+            by_granularity[row.granularity].append(position)
+        for granularity, shelf in self.shelves.items():
+            if delta.removed:
+                shelf.remove(delta.removed)
+            if positions := by_granularity[granularity]:
+                loaded(shelf, [delta.rows[position] for position in positions])
+        if self._attributes:
+            for key in (*delta.removed, *(row.key for row in delta.rows)):
+                self._attributes.pop(key, None)
+        self._groups = None
+        self.revision = delta.revision
+
+    def check_encoder(self) -> None:
+        """Raise EncoderMismatch if the stored vectors are not of this bank's encoder."""
+        stored = self.store.encoder()
+        if stored is not None and stored != (self.fingerprint, self.dim):
+            raise EncoderMismatch(
+                f"the vectors of this user come from the encoder {stored[0]!r}, not from {self.fingerprint!r}",
+                hint="use that encoder, or embed everything again with `memagent reindex`",
+            )
+
+    def attributes(self, keys: NDArray[np.int64], transaction: ReadTransaction) -> list[Attributes]:
+        """What filters need of these units, remembered between searches."""
+        missing = [key for key in keys.tolist() if key not in self._attributes]
+        if missing:
+            self._attributes.update(transaction.attributes(None if len(missing) > 2000 else missing))
+        return [self._attributes[key] for key in keys.tolist()]
+
+    def all_groups(self) -> Groups:
+        """The sessions of all turns, remembered until something changes."""
+        if self._groups is None:
+            self._groups = _groups(
+                self.shelves[Granularity.TURN].columns(), self.shelves[Granularity.SESSION].columns()
+            )
+        return self._groups
+
+
+class View:
+    """A :class:`~memagent.bank.port.BankView` of one bank inside one reading transaction."""
+
+    def __init__(
+        self, bank: MemoryBank, transaction: ReadTransaction, where: Predicate | None, as_of: int | None
+    ) -> None:
+        self._bank = bank
+        self._transaction = transaction
+        self._where = where
+        self._as_of = as_of
+        self._masks: dict[Granularity, NDArray[np.bool_] | None] = {}
+        self._own_groups: Groups | None = None
+
+    @property
+    def user_id(self) -> str:
+        """Whose memory this is."""
+        return self._bank.store.user_id
+
+    def _mask(self, granularity: Granularity) -> NDArray[np.bool_] | None:
+        """Which rows of the shelf are visible; None when all are."""
+        if self._where is None and self._as_of is None:
+            return None
+        if granularity not in self._masks:
+            keys, _, event_at = self._bank.shelves[granularity].columns()
+            mask = np.ones(len(keys), np.bool_) if self._as_of is None else event_at <= self._as_of
+            if self._where is not None:
+                candidates = np.flatnonzero(mask)
+                attributes = self._bank.attributes(keys[candidates], self._transaction)
+                mask[candidates] = np.fromiter((self._where(a) for a in attributes), np.bool_, len(candidates))
+            self._masks[granularity] = None if mask.all() else mask
+        return self._masks[granularity]
+
+    def _rows(self, granularity: Granularity) -> NDArray[np.int64] | None:
+        mask = self._mask(granularity)
+        return None if mask is None else np.flatnonzero(mask)
+
+    def columns(self, granularity: Granularity) -> Columns:
+        """The visible units of a granularity."""
+        columns = self._bank.shelves[granularity].columns()
+        mask = self._mask(granularity)
+        return columns if mask is None else Columns(*(column[mask] for column in columns))
+
+    def groups(self) -> Groups:
+        """The sessions of the visible turns."""
+        if self._mask(Granularity.TURN) is None and self._mask(Granularity.SESSION) is None:
+            return self._bank.all_groups()
+        if self._own_groups is None:
+            self._own_groups = _groups(self.columns(Granularity.TURN), self.columns(Granularity.SESSION))
+        return self._own_groups
+
+    def similarities(self, vector: Vector, granularity: Granularity) -> NDArray[np.float32]:
+        """Cosine of ``vector`` with each visible unit."""
+        return self._bank.shelves[granularity].index.scores(vector, self._rows(granularity))
+
+    def nearest(self, vector: Vector, k: int, *, granularity: Granularity, exclude: Sequence[int] = ()) -> Ranked:
+        """The k visible units closest to ``vector``."""
+        index = self._bank.shelves[granularity].index
+        rows = self._rows(granularity)
+        if len(exclude):
+            allowed = np.arange(len(index)) if rows is None else rows
+            rows = allowed[~np.isin(index.keys[allowed], np.asarray(exclude, dtype=np.int64))]
+        return index.search(vector, k, rows)
+
+    def lexical(self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75) -> NDArray[np.float64]:
+        """BM25 score of each visible document."""
+        granularity = Granularity(by) if by in ("summary", "keywords") else Granularity.TURN
+        shelf = self._bank.shelves[granularity]
+        mask = self._mask(granularity)
+        terms = query_terms(text, shelf.languages(mask))
+        kind = by if by in ("window", "session") else "turn"
+        return shelf.lexical().scores(terms, kind, visible=mask, k1=k1, b=b)
+
+    def matching(self, text: str, k: int, *, granularity: Granularity, by: LexicalUnit | None = None) -> Ranked:
+        """The k visible units with the highest positive BM25 score."""
+        if granularity is Granularity.SESSION:
+            scores, keys = self.lexical(text, by or "session"), self.groups().units
+            if by in ("turn", "window"):
+                best = np.zeros(len(keys))
+                np.maximum.at(best, self.groups().index, scores)
+                scores = best
+        else:
+            if by == "session":
+                raise InvalidInput("matching by session ranks sessions", hint="ask for granularity SESSION")
+            scores, keys = self.lexical(text, by or _own_text(granularity)), self.columns(granularity).keys
+        rows = np.flatnonzero((scores > 0) & (keys >= 0))
+        order = rows[np.argsort(-scores[rows], kind="stable")[: max(k, 0)]]
+        return Ranked(keys[order], scores[order]) if len(order) else _EMPTY
+
+    def vectors(self, keys: Sequence[int] | NDArray[np.int64]) -> Vectors:
+        """Unit vectors of these units, of any granularity, in this order."""
+        wanted = np.asarray(keys, dtype=np.int64)
+        out = np.empty((len(wanted), self._bank.dim), np.float32)
+        missing = np.ones(len(wanted), np.bool_)
+        for granularity in Granularity:
+            index = self._bank.shelves[granularity].index
+            here = missing & np.isin(wanted, self.columns(granularity).keys)
+            if here.any():
+                out[here] = index.matrix[index.rows(wanted[here])]
+                missing &= ~here
+        if missing.any():
+            raise KeyError(f"no visible unit has the key {wanted[missing][0]}")
+        return out
+
+    def units(self, keys: Sequence[int] | NDArray[np.int64]) -> list[MemoryUnit]:
+        """The units themselves."""
+        return self._transaction.units(np.asarray(keys, dtype=np.int64).tolist())
+
+
+def _own_text(granularity: Granularity) -> LexicalUnit:
+    if granularity is Granularity.SUMMARY:
+        return "summary"
+    return "keywords" if granularity is Granularity.KEYWORDS else "turn"
+
+
+def _groups(turns: Columns, sessions: Columns) -> Groups:
+    numbers, index = np.unique(turns.sessions, return_inverse=True)
+    units = np.full(len(numbers), -1, np.int64)
+    if len(sessions.keys) and len(numbers):
+        order = np.argsort(sessions.sessions, kind="stable")
+        known = sessions.sessions[order]
+        places = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+        found = known[places] == numbers
+        units[found] = sessions.keys[order][places[found]]
+    return Groups(numbers, units, index)

@@ -1,0 +1,148 @@
+"""Filters: which memories a search may see.
+
+    {"topic": "food"}                                  equality
+    {"price": {"gte": 10, "lt": 20}}                   eq ne gt gte lt lte in nin contains icontains
+    {"topic": "*"}                                     the field is present
+    {"AND": [...]}, {"OR": [...]}, {"NOT": ...}        combinations; several fields in one filter mean AND
+
+Fields are metadata keys, and ``event_at``, ``created_at`` (times), ``session_id``, ``agent_id`` and ``role`` (holds if
+any source message has it). A metadata key of one of these names is reached as ``metadata.role``. A comparison
+between values that have no order (a text and a number) is false, ``ne`` and ``nin`` of a missing field are true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from memagent.errors import InvalidFilter
+from memagent.records import as_utc, to_micros
+from memagent.stores.port import Attributes
+
+Predicate: TypeAlias = Callable[[Attributes], bool]
+_MISSING = object()
+_DEPTH = 50
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def test(value: Any, wanted: Any) -> bool:
+        numbers = isinstance(value, int | float) and isinstance(wanted, int | float)
+        texts = isinstance(value, str) and isinstance(wanted, str)
+        return (numbers or texts) and compare(value, wanted)
+
+    return test
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    # True == 1 in Python, but not to anybody who stored a flag.
+    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
+
+
+def _contains(value: Any, wanted: Any) -> bool:
+    if isinstance(value, str):
+        return isinstance(wanted, str) and wanted in value
+    return isinstance(value, list | tuple) and any(_same(item, wanted) for item in value)
+
+
+def _icontains(value: Any, wanted: Any) -> bool:
+    return isinstance(value, str) and isinstance(wanted, str) and wanted.casefold() in value.casefold()
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": _same,
+    "ne": lambda value, wanted: not _same(value, wanted),
+    "gt": _ordered(lambda value, wanted: value > wanted),
+    "gte": _ordered(lambda value, wanted: value >= wanted),
+    "lt": _ordered(lambda value, wanted: value < wanted),
+    "lte": _ordered(lambda value, wanted: value <= wanted),
+    "in": lambda value, wanted: any(_same(value, item) for item in wanted),
+    "nin": lambda value, wanted: not any(_same(value, item) for item in wanted),
+    "contains": _contains,
+    "icontains": _icontains,
+}
+_NEGATIVE = frozenset({"ne", "nin"})
+_TIMES = frozenset({"event_at", "created_at"})
+
+
+def compile_filter(filters: object) -> Predicate:
+    """A test for one unit's attributes; raises InvalidFilter, naming the valid operators."""
+    return _compile(filters, 0)
+
+
+def _compile(filters: object, depth: int) -> Predicate:
+    if not isinstance(filters, Mapping):
+        raise InvalidFilter(f"a filter is a dict, not {type(filters).__name__}", hint='for example {"topic": "food"}')
+    if depth > _DEPTH:
+        raise InvalidFilter(f"a filter is nested more than {_DEPTH} deep", hint="flatten it")
+    tests = [_clause(key, value, depth) for key, value in filters.items()]
+    if len(tests) == 1:
+        return tests[0]
+    return lambda unit: all(test(unit) for test in tests)
+
+
+def _clause(key: object, value: Any, depth: int) -> Predicate:
+    if not isinstance(key, str) or not key:
+        raise InvalidFilter(
+            f"a filter field is a text, not {key!r}", hint="use metadata keys or event_at, session_id, role"
+        )
+    if key not in ("AND", "OR", "NOT"):
+        return _field(key, value)
+    parts = [_compile(part, depth + 1) for part in (value if isinstance(value, list | tuple) else [value])]
+    if not parts:
+        raise InvalidFilter(f"{key} needs at least one filter", hint=f'for example {{"{key}": [{{"topic": "food"}}]}}')
+    if key == "AND":
+        return lambda unit: all(part(unit) for part in parts)
+    if key == "OR":
+        return lambda unit: any(part(unit) for part in parts)
+    return lambda unit: not any(part(unit) for part in parts)
+
+
+def _field(field: str, condition: Any) -> Predicate:
+    read = _reader(field)
+    if isinstance(condition, str) and condition == "*":
+        return lambda unit: any(value is not _MISSING for value in read(unit))
+    operations = condition if isinstance(condition, Mapping) else {"eq": condition}
+    if not operations:
+        raise InvalidFilter(f"the condition on {field!r} is empty", hint='for example {"eq": "food"}')
+    tests = [_operation(field, name, wanted, read) for name, wanted in operations.items()]
+    return lambda unit: all(test(unit) for test in tests)
+
+
+def _operation(field: str, name: object, wanted: Any, read: Callable[[Attributes], Sequence[Any]]) -> Predicate:
+    if not isinstance(name, str) or name not in _OPERATORS:
+        raise InvalidFilter(
+            f"unknown filter operator {name!r} on {field!r}", hint=f"use one of {', '.join(_OPERATORS)}"
+        )
+    if name in ("in", "nin") and (isinstance(wanted, str | bytes | Mapping) or not isinstance(wanted, Sequence)):
+        raise InvalidFilter(f"{name!r} on {field!r} needs a list", hint=f'for example {{"{name}": ["a", "b"]}}')
+    if field in _TIMES:
+        wanted = [_moment(field, item) for item in wanted] if name in ("in", "nin") else _moment(field, wanted)
+    test = _OPERATORS[name]
+    if name in _NEGATIVE:
+        return lambda unit: all(value is _MISSING or test(value, wanted) for value in read(unit))
+    return lambda unit: any(value is not _MISSING and test(value, wanted) for value in read(unit))
+
+
+def _moment(field: str, value: Any) -> int:
+    if not isinstance(value, str | datetime):
+        raise InvalidFilter(
+            f"{field!r} is compared with a time, not {value!r}", hint="pass an aware datetime or ISO 8601"
+        )
+    return to_micros(as_utc(value, field))
+
+
+def _reader(field: str) -> Callable[[Attributes], Sequence[Any]]:
+    """How to read a field: a unit's values for it (several for ``role``), or one marker if it has none."""
+    if field == "role":
+        return lambda unit: unit.roles or (_MISSING,)
+    if field == "session_id":
+        return lambda unit: (unit.session_id,)
+    if field == "agent_id":
+        return lambda unit: (_MISSING if unit.agent_id is None else unit.agent_id,)
+    if field == "event_at":
+        return lambda unit: (unit.event_at,)
+    if field == "created_at":
+        return lambda unit: (unit.created_at,)
+    name = field.removeprefix("metadata.")
+    return lambda unit: (unit.metadata.get(name, _MISSING),)

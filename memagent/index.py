@@ -1,0 +1,152 @@
+"""Exact vector search, and the only module that imports faiss.
+
+FAISS takes a NaN, a wrong dtype or a repeated id in silence, answers a wrong width with an empty
+AssertionError and returns equal scores in reverse order; all of that is dealt with here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from memagent.errors import DuplicateId, InvalidVector
+from memagent.records import Ranked
+
+_UNIT = 1e-3  # how far a norm may be from 1
+
+
+def checked_vectors(vectors: object, dim: int, *, rows: int | None = None) -> NDArray[np.float32]:
+    """``vectors`` as C-contiguous float32 (n, dim); raises InvalidVector if that is not what they are.
+
+    They must be finite and of unit length: an inner product is a cosine only then.
+    """
+    array = np.asarray(vectors)
+    if array.dtype != np.float32:
+        raise InvalidVector(f"vectors are {array.dtype}, not float32", hint="convert them with .astype('float32')")
+    if array.ndim != 2 or array.shape[1] != dim or rows not in (None, len(array)):
+        wanted = f"({'n' if rows is None else rows}, {dim})"
+        raise InvalidVector(
+            f"vectors have the shape {array.shape}, not {wanted}", hint="is this another encoder's output?"
+        )
+    if len(array):
+        norms = np.einsum("ij,ij->i", array, array, dtype=np.float64)
+        if not np.isfinite(norms).all():
+            raise InvalidVector("a vector has NaN or infinite numbers", hint="check the encoder")
+        if np.abs(norms - 1).max() > 2 * _UNIT:
+            raise InvalidVector("a vector is not of unit length", hint="divide it by its norm")
+    return np.ascontiguousarray(array)
+
+
+class VectorIndex:
+    """Unit vectors under integer keys, searched exactly by inner product.
+
+    Rows are kept in ascending key order. Not safe for concurrent use: its owner locks.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self.keys: NDArray[np.int64] = np.empty(0, np.int64)
+        """The keys of the rows, (n,) ascending."""
+        self._faiss: Any = faiss.IndexFlatIP(dim)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """The vectors themselves, (n, dim): a view into FAISS's memory, valid until the next change."""
+        if not len(self.keys):
+            return np.empty((0, self.dim), np.float32)
+        raw = faiss.rev_swig_ptr(self._faiss.get_xb(), len(self.keys) * self.dim)
+        return np.asarray(raw).reshape(len(self.keys), self.dim)
+
+    def put(self, keys: Sequence[int] | NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        """Store vectors under new or existing keys.
+
+        Raises DuplicateId if a key comes twice in one call, InvalidVector for unusable vectors.
+        """
+        new = np.asarray(keys, dtype=np.int64)
+        checked = checked_vectors(vectors, self.dim, rows=len(new))
+        order = np.argsort(new, kind="stable")
+        new, checked = new[order], checked[order]
+        if (new[1:] == new[:-1]).any():
+            raise DuplicateId("a key comes twice in one call", hint="give each vector its own key")
+        known = np.isin(new, self.keys, assume_unique=True)
+        if known.any():
+            self.matrix[np.searchsorted(self.keys, new[known])] = checked[known]
+            new, checked = new[~known], checked[~known]
+        if not len(new):
+            return
+        if len(self.keys) and new[0] < self.keys[-1]:
+            self._rebuild(np.concatenate([self.keys, new]), np.concatenate([self.matrix, checked]))
+            return
+        self._faiss.add(checked)
+        self.keys = np.concatenate([self.keys, new])
+
+    def _rebuild(self, keys: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        order = np.argsort(keys, kind="stable")
+        index = faiss.IndexFlatIP(self.dim)
+        index.add(np.ascontiguousarray(vectors[order]))
+        self._faiss, self.keys = index, keys[order]
+
+    def remove(self, keys: Sequence[int] | NDArray[np.int64]) -> int:
+        """Drop rows without rebuilding; keys that are not there are ignored. How many went."""
+        rows = np.flatnonzero(np.isin(self.keys, np.asarray(keys, dtype=np.int64)))
+        if len(rows):
+            self._faiss.remove_ids(faiss.IDSelectorBatch(rows))
+            self.keys = np.delete(self.keys, rows)
+        return len(rows)
+
+    def rows(self, keys: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """The row of each key; raises KeyError for one that is not there."""
+        wanted = np.asarray(keys, dtype=np.int64)
+        rows = np.searchsorted(self.keys, wanted)
+        if len(wanted) and (rows.max(initial=0) >= len(self.keys) or (self.keys[rows] != wanted).any()):
+            raise KeyError("a key is not in the index")
+        return rows
+
+    def scores(self, query: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Inner product of ``query`` (dim,) with all rows, or with the given ones, in their order."""
+        vector = self._checked_query(query)
+        matrix = self.matrix
+        return matrix @ vector if rows is None else matrix[rows] @ vector
+
+    def search(self, query: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None) -> Ranked:
+        """The k rows closest to ``query`` (dim,), among ``rows`` if given; equal scores in key order.
+
+        The restriction acts inside the search: k results come back whenever k rows are allowed.
+        """
+        vector = self._checked_query(query)
+        available = len(self.keys) if rows is None else len(rows)
+        k = min(k, available)
+        if k <= 0:
+            return Ranked(np.empty(0, np.int64), np.empty(0, np.float64))
+        # One more than asked: when the last two are equal, which of the equals is returned is FAISS's choice.
+        asked = min(k + 1, available)
+        parameters = None if rows is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(rows))  # type: ignore[call-arg]  # the stubs lack it
+        found, positions = self._faiss.search(vector[None], asked, params=parameters)
+        values, places = found[0].astype(np.float64), positions[0]
+        if asked > k and values[k - 1] == values[k]:
+            return self._all_ranked(vector, k, rows)
+        order = np.lexsort((places, -values))[:k]
+        return Ranked(self.keys[places[order]], values[order])
+
+    def _all_ranked(self, vector: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> Ranked:
+        places = np.arange(len(self.keys)) if rows is None else np.sort(rows)
+        values = self.scores(vector, None if rows is None else places).astype(np.float64)
+        order = np.argsort(-values, kind="stable")[:k]
+        return Ranked(self.keys[places[order]], values[order])
+
+    def _checked_query(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        vector = np.asarray(query)
+        if vector.shape != (self.dim,):
+            raise InvalidVector(
+                f"the query has the shape {vector.shape}, not ({self.dim},)", hint="is it another encoder's?"
+            )
+        if vector.dtype != np.float32 or not np.isfinite(vector).all():
+            raise InvalidVector("the query is not finite float32", hint="check the encoder")
+        return np.ascontiguousarray(vector)

@@ -1,0 +1,314 @@
+"""The asynchronous face of the memory layer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from memagent.memory import changing, portable, reading, writing
+from memagent.memory.background import Deriver
+from memagent.memory.core import Core
+from memagent.memory.flow import Flow, T, run_async
+from memagent.memory.messages import MAX_MESSAGE_BYTES, MessagesInput, SessionInput
+from memagent.memory.portable import Exported, Imported
+from memagent.memory.replies import (
+    AddReply,
+    ChangeReply,
+    DeletedReply,
+    Erased,
+    HistoryEntry,
+    Item,
+    ListReply,
+    SearchReply,
+    Verified,
+)
+from memagent.records import Granularity
+from memagent.stores.sqlite import checked_user_id
+
+if TYPE_CHECKING:
+    from memagent.encoders.port import Encoder
+    from memagent.retrievers.port import Retriever
+    from memagent.stores.port import MemoryStore
+
+
+class AsyncMemory:
+    """The twin of :class:`~memagent.Memory` for event loops: the same verbs, awaited.
+
+    The work of a call runs in this object's own threads (``workers`` of them), so the loop is never blocked. Nothing is
+    bound to a loop: one object may serve several, one after the other or at once.
+
+    ``path``: a directory (made when something is first stored), or ``":memory:"``. ``encoder``: None is all-MiniLM-L6-v2, a
+    text any sentence-transformers model by name or path. ``retriever``: what ``search`` uses unless told otherwise.
+    ``max_open_users``: how many users' indexes are held in memory. ``timeout``: seconds to wait for a file that others are
+    using. ``max_message_bytes``: the largest text of one message, in bytes of UTF-8. ``granularities``: which units are
+    kept; turns and sessions always are. ``session_vectors``: "mean" of a session's turns (kept up to date with each
+    turn), or of its "text" (computed when it is closed). ``background``: write summaries and keywords of sessions
+    that the start of the next one has closed, when the memory is not in use. ``store``: another place to keep histories.
+
+    Making one opens and reads nothing. Safe from several threads; several processes may use one directory.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        encoder: Encoder | str | None = None,
+        retriever: Retriever | str = "hybrid",
+        max_open_users: int = 128,
+        timeout: float = 30.0,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        granularities: Sequence[Granularity | str] = tuple(Granularity),
+        session_vectors: Literal["mean", "text"] = "mean",
+        background: bool = True,
+        store: MemoryStore | None = None,
+        workers: int = 8,
+    ) -> None:
+        self._core = Core(
+            path,
+            encoder=encoder,
+            retriever=retriever,
+            max_open_users=max_open_users,
+            timeout=timeout,
+            max_message_bytes=max_message_bytes,
+            granularities=granularities,
+            session_vectors=session_vectors,
+            background=background,
+            store=store,
+        )
+        self._deriver = Deriver(self._core)
+        if background:
+            self._core.on_closed = self._deriver.schedule
+        self._executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="memagent")
+
+    async def _run(self, flow: Flow[T]) -> T:
+        return await run_async(flow, self._executor)
+
+    async def add(
+        self,
+        messages: MessagesInput,
+        *,
+        user_id: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        timestamp: datetime | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        infer: bool = False,
+    ) -> AddReply:
+        """Remember messages, word for word; durable when this returns.
+
+        ``messages``: a text, a dict with ``role`` and ``content`` (OpenAI content parts are accepted; optional ``name``,
+        ``timestamp``, ``id``), a LangChain message, or a list of these. They become turns of the session ``session_id``
+        (None: a new session), said at ``timestamp`` (None: now; never naive) unless they carry a time. A reply to
+        the session's last turn completes that turn. One result for each turn added or completed.
+
+        Raises InvalidInput (and its kinds) for what cannot be stored, StoreError if the file cannot be written;
+        then nothing of the call is stored.
+        """
+        return await self._run(
+            writing.add(
+                self._core,
+                messages,
+                user_id=user_id,
+                session_id=session_id,
+                agent_id=agent_id,
+                timestamp=timestamp,
+                metadata=metadata,
+                infer=infer,
+            )
+        )
+
+    async def add_many(self, sessions: Iterable[SessionInput], *, user_id: str) -> AddReply:
+        """Remember whole sessions in one transaction, and close them.
+
+        A session is a :class:`~memagent.Session` or a dict with ``messages`` and optional ``session_id``, ``timestamp``,
+        ``agent_id``, ``metadata``.
+        """
+        return await self._run(writing.add_many(self._core, sessions, user_id=user_id))
+
+    async def close_session(self, session_id: str, *, user_id: str) -> AddReply:
+        """Say that a session is over; writes its summary and keywords and returns them.
+
+        A session is also closed by the start of the user's next one; its summary and keywords are then written in the
+        background. Raises NotFound for an unknown session.
+        """
+        return await self._run(writing.close_session(self._core, session_id, user_id=user_id))
+
+    async def flush(self, *, user_id: str) -> int:
+        """Write all summaries and keywords that are due now; how many units were written."""
+        return len(await self._run(writing.derive_sessions(self._core, checked_user_id(user_id))))
+
+    async def search(
+        self,
+        query: str,
+        *,
+        user_id: str,
+        top_k: int = 5,
+        retriever: Retriever | str | None = None,
+        granularity: Granularity | str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        as_of: datetime | str | None = None,
+        max_tokens: int | None = None,
+        explain: bool = False,
+    ) -> SearchReply:
+        """The user's memories that answer ``query``, best first: ``top_k`` of them, or all if there are fewer.
+
+        ``retriever``: a name (see ``memagent.retrievers.names()``) or a retriever; None is this memory's own.
+        ``granularity``: "turn" (default), "session", "summary" or "keywords". ``filters``: see :mod:`memagent.bank.filters`;
+        they act inside the search. ``as_of`` hides what was said later. ``max_tokens`` passes over results that do not
+        fit. ``explain`` adds ``score_details`` to each result, and a ``trace``.
+
+        Raises UnknownUser if nothing is stored for the user, InvalidInput (and its kinds) for unusable arguments.
+        """
+        return await self._run(
+            reading.search(
+                self._core,
+                query,
+                user_id=user_id,
+                top_k=top_k,
+                retriever=retriever,
+                granularity=granularity,
+                filters=filters,
+                as_of=as_of,
+                max_tokens=max_tokens,
+                explain=explain,
+            )
+        )
+
+    async def context(
+        self,
+        query: str,
+        *,
+        user_id: str,
+        max_tokens: int = 1000,
+        top_k: int = 20,
+        retriever: Retriever | str | None = None,
+        granularity: Granularity | str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        as_of: datetime | str | None = None,
+    ) -> str:
+        """A block of text for a prompt: the memories that answer ``query``, dated, in the order they were said.
+
+        At most ``max_tokens`` tokens as the encoder counts them; "" if nothing fits.
+        """
+        return await self._run(
+            reading.context(
+                self._core,
+                query,
+                user_id=user_id,
+                max_tokens=max_tokens,
+                top_k=top_k,
+                retriever=retriever,
+                granularity=granularity,
+                filters=filters,
+                as_of=as_of,
+            )
+        )
+
+    async def get(self, memory_id: str, *, user_id: str | None = None) -> Item:
+        """One memory by its id; raises UnknownMemory, also if it is not ``user_id``'s."""
+        return await self._run(reading.get(self._core, memory_id, user_id=user_id))
+
+    async def get_all(
+        self,
+        *,
+        user_id: str,
+        granularity: Granularity | str = "turn",
+        filters: Mapping[str, Any] | None = None,
+        top_k: int | None = 100,
+        as_of: datetime | str | None = None,
+    ) -> ListReply:
+        """A user's memories in the order they were stored, the first ``top_k`` (None: all), and how many there are."""
+        return await self._run(
+            reading.get_all(
+                self._core, user_id=user_id, granularity=granularity, filters=filters, top_k=top_k, as_of=as_of
+            )
+        )
+
+    async def update(
+        self,
+        memory_id: str,
+        text: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        user_id: str | None = None,
+    ) -> ChangeReply:
+        """Give a memory a new text, new metadata, or both; what was there stays in :meth:`history`.
+
+        What is derived from a turn (its session's vector, summary, keywords) is written anew.
+        """
+        return await self._run(changing.update(self._core, memory_id, text, metadata=metadata, user_id=user_id))
+
+    async def delete(self, memory_id: str, *, user_id: str | None = None) -> ChangeReply:
+        """Remove a memory and every trace of its text from the user's file, history and log included.
+
+        Only the record that something was deleted stays. Deleting a session deletes its turns.
+        """
+        return await self._run(changing.delete(self._core, memory_id, user_id=user_id))
+
+    async def delete_all(
+        self, *, user_id: str, session_id: str | None = None, filters: Mapping[str, Any] | None = None
+    ) -> DeletedReply:
+        """Remove all of a user's memories, or those of a session, or those that pass ``filters``; in one transaction."""
+        return await self._run(changing.delete_all(self._core, user_id=user_id, session_id=session_id, filters=filters))
+
+    async def history(self, memory_id: str, *, user_id: str | None = None) -> list[HistoryEntry]:
+        """What happened to a memory, oldest first; also after it was deleted, then without texts."""
+        return await self._run(reading.history(self._core, memory_id, user_id=user_id))
+
+    async def forget_user(self, *, user_id: str) -> Erased:
+        """Erase a user: text, vectors, history, the id itself, cached vectors. Returns what was erased.
+
+        Handles that other processes hold get UserForgotten. Raises UnknownUser if there is nothing to erase.
+        """
+        return await self._run(changing.forget_user(self._core, user_id=user_id))
+
+    async def export(self, path: str | Path, *, user_id: str) -> Exported:
+        """Write all of a user's memory as JSON Lines (gzip-compressed if the name ends in ``.gz``)."""
+        return await self._run(portable.export(self._core, path, user_id=user_id))
+
+    async def import_(self, path: str | Path, *, user_id: str | None = None) -> Imported:
+        """Read what :meth:`export` wrote, into the same user or into ``user_id``; all of it or nothing.
+
+        Raises DataError, naming the line, for a file that is damaged, and DuplicateId if any of it is stored already.
+        """
+        return await self._run(portable.import_(self._core, path, user_id=user_id))
+
+    async def backup(self, path: str | Path, *, user_id: str) -> str:
+        """Copy a user's file, vectors included, while it is in use. Returns the path."""
+        return await self._run(portable.backup(self._core, path, user_id=user_id))
+
+    async def users(self) -> list[str]:
+        """The ids of all users, sorted."""
+        return await self._run(reading.users(self._core))
+
+    async def stats(self, *, user_id: str | None = None) -> dict[str, Any]:
+        """How much is stored: for one user, or (without one) how many users there are."""
+        return await self._run(reading.stats(self._core, user_id=user_id))
+
+    async def verify(self, *, user_id: str | None = None) -> Verified:
+        """Check one user's file and open indexes, or everybody's; problems are reported, not raised."""
+        return await self._run(reading.verify(self._core, user_id=user_id))
+
+    async def reindex(self, *, user_id: str) -> int:
+        """Embed a user's memories again with this memory's encoder; how many there were."""
+        return await self._run(changing.reindex(self._core, user_id=user_id))
+
+    async def close(self) -> None:
+        """Close all files; later calls raise. What was acknowledged is on disk already."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._deriver.stop)
+        await loop.run_in_executor(None, self._executor.shutdown)
+        await loop.run_in_executor(None, self._core.banks.close)
+
+    async def __aenter__(self) -> AsyncMemory:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,285 @@
+"""The verbs that change what is stored: update, delete, delete_all, forget_user, reindex."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memagent.bank.filters import Predicate, compile_filter
+from memagent.errors import InvalidInput, StoreCorrupt
+from memagent.memory.core import Core
+from memagent.memory.flow import Flow
+from memagent.memory.ingest import lexical_terms, mean_vector, sum_of
+from memagent.memory.messages import as_metadata
+from memagent.memory.reading import memory_of, no_memory
+from memagent.memory.replies import ChangeReply, DeletedReply, Erased
+from memagent.memory.writing import derive_sessions
+from memagent.records import Granularity, MemoryUnit, to_micros, utc_now
+from memagent.stores.port import ReadTransaction, SessionState, UnitDraft, WriteTransaction
+from memagent.stores.sqlite import checked_user_id
+
+if TYPE_CHECKING:
+    from memagent.records import Vector
+
+_DERIVED = (Granularity.SUMMARY, Granularity.KEYWORDS)
+
+
+def update(
+    core: Core, memory_id: str, text: str | None, *, metadata: Mapping[str, Any] | None, user_id: str | None
+) -> Flow[ChangeReply]:
+    """Give a memory a new text, new metadata, or both."""
+    core.touch()
+    new_metadata = None if metadata is None else as_metadata(metadata)
+    if text is None and new_metadata is None:
+        raise InvalidInput("there is nothing to update", hint="pass text=, metadata=, or both")
+    vector, terms = None, b""
+    if text is not None:
+        checked = _checked_text(text, core.max_message_bytes)
+        (vector,) = yield from core.encode([checked])
+        terms = yield lambda: lexical_terms(checked)
+
+    def write() -> tuple[str, str]:
+        with memory_of(core, memory_id, user_id) as bank, bank.store.write() as transaction:
+            bank.check_encoder()
+            unit = transaction.find(memory_id)
+            if unit is None:
+                raise no_memory(memory_id)
+            _replace(transaction, unit, text, new_metadata, vector, terms)
+            return bank.store.user_id, unit.session_id
+
+    owner, session_id = yield write
+    yield from derive_sessions(core, owner, only=session_id)
+    return ChangeReply(id=memory_id, event="UPDATE", message="the memory was updated")
+
+
+def _checked_text(text: object, limit: int) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidInput("the new text is empty or not a text", hint="use delete() to remove a memory")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("the new text holds a lone surrogate", hint="decode it properly first") from None
+    if size > limit:
+        raise InvalidInput(f"the new text has {size:,} bytes, more than {limit:,}", hint="raise max_message_bytes")
+    return text
+
+
+def _replace(
+    transaction: WriteTransaction,
+    unit: MemoryUnit,
+    text: str | None,
+    metadata: dict[str, Any] | None,
+    vector: Vector | None,
+    terms: bytes,
+) -> None:
+    if unit.granularity is Granularity.SESSION:
+        raise InvalidInput("a session's text is that of its turns", hint="update its turns, or delete the session")
+    state = transaction.session(unit.session_id)
+    assert state is not None  # every unit has a session: a foreign key of the schema
+    before = transaction.vectors([unit.key])[unit.key]
+    kept_terms = terms if text is not None else lexical_terms(unit.text)
+    draft = UnitDraft(
+        id=unit.id,
+        session=state.number,
+        granularity=unit.granularity,
+        text=unit.text if text is None else text,
+        event_at=to_micros(unit.event_at),
+        at=to_micros(utc_now()),
+        sources=unit.source_ids,
+        roles=unit.roles,
+        agent_id=unit.agent_id,
+        metadata=unit.metadata if metadata is None else metadata,
+        terms=kept_terms,
+        vector=vector,
+    )
+    transaction.replace_unit(unit.key, draft, old_text=unit.text)
+    if unit.granularity is Granularity.TURN:
+        if vector is not None and state.vector_sum is not None:
+            state = replace(state, vector_sum=state.vector_sum - np.frombuffer(before, "<f4") + vector)
+        _refresh(transaction, state)
+
+
+def _refresh(transaction: WriteTransaction, state: SessionState) -> None:
+    """Bring a session and its unit up to date with the turns it has now; derived texts go, to be written anew."""
+    stale = [key for granularity in _DERIVED for key in transaction.keys_of(state.number, granularity)]
+    transaction.delete_units(stale, log=False)
+    turns = transaction.units(transaction.keys_of(state.number, Granularity.TURN))
+    transaction.save_session(replace(state, turns=len(turns), derived=False))
+    (unit,) = transaction.units([state.unit])
+    first, *others = turns
+    agreed = {k: v for k, v in first.metadata.items() if all(turn.metadata.get(k) == v for turn in others)}
+    draft = UnitDraft(
+        id=unit.id,
+        session=state.number,
+        granularity=Granularity.SESSION,
+        text=None,
+        event_at=max(to_micros(turn.event_at) for turn in turns),
+        at=to_micros(utc_now()),
+        roles=tuple(dict.fromkeys(role for turn in turns for role in turn.roles)),
+        agent_id=state.agent_id,
+        metadata=agreed,
+        vector=mean_vector(state.vector_sum),
+    )
+    transaction.replace_unit(state.unit, draft, log=False)
+
+
+def delete(core: Core, memory_id: str, *, user_id: str | None) -> Flow[ChangeReply]:
+    """Remove one memory and every trace of its text; a session goes with all that belongs to it."""
+    core.touch()
+
+    def write() -> tuple[str, str, list[str]]:
+        with memory_of(core, memory_id, user_id) as bank, bank.store.write() as transaction:
+            unit = transaction.find(memory_id)
+            if unit is None:
+                raise no_memory(memory_id)
+            texts = _remove(transaction, [unit])
+            return bank.store.user_id, unit.session_id, texts
+
+    owner, session_id, texts = yield write
+    yield partial(forget_vectors, core, texts)
+    yield from derive_sessions(core, owner, only=session_id)
+    return ChangeReply(id=memory_id, event="DELETE", message="the memory was deleted")
+
+
+def delete_all(
+    core: Core, *, user_id: str, session_id: str | None, filters: Mapping[str, Any] | None
+) -> Flow[DeletedReply]:
+    """Remove all of a user's turns that match, with what is derived from them; in one transaction."""
+    core.touch()
+    checked_user_id(user_id)
+    conditions = [] if filters is None else [compile_filter(filters)]
+    if session_id is not None:
+        conditions.append(compile_filter({"session_id": session_id}))
+
+    def write() -> tuple[int, list[str]]:
+        with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
+            units = _matching(transaction, conditions)
+            return len(units), _remove(transaction, units)
+
+    count, texts = yield write
+    yield partial(forget_vectors, core, texts)
+    yield from derive_sessions(core, user_id)
+    return DeletedReply(deleted=count, message=f"{count} memories were deleted")
+
+
+def _matching(transaction: ReadTransaction, conditions: Sequence[Predicate]) -> list[MemoryUnit]:
+    attributes = transaction.attributes()
+    keys = sorted(key for key, unit in attributes.items() if all(condition(unit) for condition in conditions))
+    return [unit for unit in transaction.units(keys) if unit.granularity is Granularity.TURN]
+
+
+def _remove(transaction: WriteTransaction, units: Sequence[MemoryUnit]) -> list[str]:
+    """Delete units and what follows from it for their sessions; all texts that are no longer stored."""
+    by_session: dict[str, list[MemoryUnit]] = {}
+    for unit in units:
+        by_session.setdefault(unit.session_id, []).append(unit)
+    now = to_micros(utc_now())
+    texts: list[str] = []
+    for session_id, members in by_session.items():
+        state = transaction.session(session_id)
+        assert state is not None
+        derived = transaction.units([key for g in _DERIVED for key in transaction.keys_of(state.number, g)])
+        if all(unit.granularity in _DERIVED for unit in members):
+            transaction.delete_units([unit.key for unit in members], at=now)
+            texts += [unit.text for unit in members]
+            continue
+        turns = transaction.units(transaction.keys_of(state.number, Granularity.TURN))
+        whole = any(unit.granularity is Granularity.SESSION for unit in members)
+        gone = turns if whole else [unit for unit in members if unit.granularity is Granularity.TURN]
+        texts += [unit.text for unit in (*gone, *derived)]
+        _remove_turns(transaction, state, gone, len(turns), now)
+    return texts
+
+
+def _remove_turns(
+    transaction: WriteTransaction, state: SessionState, gone: Sequence[MemoryUnit], turns: int, now: int
+) -> None:
+    keys = [unit.key for unit in gone]
+    if len(gone) == turns:
+        derived = [key for granularity in _DERIVED for key in transaction.keys_of(state.number, granularity)]
+        transaction.delete_units([*keys, *derived, state.unit], at=now)
+        transaction.delete_session(state.number)
+        return
+    total = state.vector_sum
+    for data in transaction.vectors(keys).values():
+        total = None if total is None else total - np.frombuffer(data, "<f4")
+    transaction.delete_units(keys, at=now)
+    _refresh(transaction, replace(state, vector_sum=total))
+
+
+def forget_vectors(core: Core, texts: Sequence[str]) -> int:
+    """Drop the vectors of texts from an encoder's cache, if it has one; how many there were."""
+    forget = getattr(core.encoder, "forget", None)
+    return int(forget(list(texts))) if callable(forget) and texts else 0
+
+
+def forget_user(core: Core, *, user_id: str) -> Flow[Erased]:
+    """Erase everything about a user: text, vectors, history, the id, and cached vectors."""
+    core.touch()
+    checked_user_id(user_id)
+
+    def texts_and_counts() -> tuple[list[str], dict[str, int]]:
+        try:
+            return readable()
+        except StoreCorrupt:
+            return [], dict.fromkeys(("units", "sessions", "messages"), 0)  # a damaged file can be erased too
+
+    def readable() -> tuple[list[str], dict[str, int]]:
+        with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
+            units = transaction.units(sorted(transaction.attributes()))
+            replaced = [change.old_text for change in transaction.history() if change.old_text]
+            return [*(unit.text for unit in units), *replaced], transaction.counts()
+
+    def erase() -> None:
+        core.banks.close_user(user_id)
+        core.store.forget(user_id)
+
+    texts, counts = yield texts_and_counts
+    cached = yield partial(forget_vectors, core, texts)
+    yield erase
+    return Erased(
+        user_id=user_id,
+        units=counts["units"],
+        sessions=counts["sessions"],
+        messages=counts["messages"],
+        cached_vectors=cached,
+    )
+
+
+def reindex(core: Core, *, user_id: str) -> Flow[int]:
+    """Embed all of a user's units again with the present encoder; how many there were."""
+    checked_user_id(user_id)
+
+    def read() -> list[MemoryUnit]:
+        with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
+            return transaction.units(sorted(transaction.attributes()))
+
+    units: list[MemoryUnit] = yield read
+    own = [unit for unit in units if unit.granularity is not Granularity.SESSION]
+    vectors = yield from core.encode([unit.text for unit in own])
+    by_key = {unit.key: vector for unit, vector in zip(own, vectors, strict=True)}
+
+    def write() -> None:
+        with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
+            stored = {u.key: u.text for u in transaction.units(sorted(transaction.attributes())) if u.key in by_key}
+            if stored != {unit.key: unit.text for unit in own}:
+                raise InvalidInput("the user's memories changed during the reindexing", hint="run it again")
+            transaction.set_encoder(core.encoder.fingerprint, core.encoder.dim)
+            for state in transaction.sessions():
+                keys = transaction.keys_of(state.number, Granularity.TURN)
+                total = sum_of([by_key[key] for key in keys], None)
+                transaction.save_session(
+                    replace(state, vector_sum=total, derived=state.derived and not core.text_vectors)
+                )
+                mean = mean_vector(total)
+                assert mean is not None
+                by_key[state.unit] = mean
+            transaction.set_vectors({key: vector.astype("<f4").tobytes() for key, vector in by_key.items()})
+        core.banks.close_user(user_id)
+
+    yield write
+    return len(own)

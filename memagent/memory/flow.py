@@ -1,0 +1,60 @@
+"""One definition of each verb for the synchronous and the asynchronous face.
+
+A verb is a generator that yields pieces of blocking work (functions without arguments) and is sent their results.
+:func:`run` does the work in place, :func:`run_async` in threads, while the event loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+Work: TypeAlias = Callable[[], Any]
+Flow: TypeAlias = Generator[Work, Any, T]
+
+
+def run(flow: Flow[T]) -> T:
+    """Drive a flow in the calling thread."""
+    try:
+        work = next(flow)
+        while True:
+            try:
+                result = work()
+            except BaseException as error:
+                work = flow.throw(error)
+            else:
+                work = flow.send(result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        flow.close()
+
+
+async def run_async(flow: Flow[T], executor: Executor) -> T:
+    """Drive a flow from an event loop; its work runs in ``executor``.
+
+    When the awaiting task is cancelled, the piece of work under way is finished in its thread (a commit is not torn)
+    and nothing after it is begun.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        work = next(flow)
+        while True:
+            try:
+                result = await loop.run_in_executor(executor, work)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                work = flow.throw(error)
+            else:
+                work = flow.send(result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        flow.close()

@@ -1,0 +1,186 @@
+"""What callers pass as messages, made uniform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from memagent.errors import DuplicateId, InvalidInput, InvalidMessage
+from memagent.memory.ids import new_ulid
+from memagent.records import Attachment, Message, Session, as_utc
+
+MessagesInput: TypeAlias = "str | Mapping[str, Any] | Message | Sequence[Mapping[str, Any] | Message | Any]"
+SessionInput: TypeAlias = "Session | Mapping[str, Any]"
+
+MAX_MESSAGE_BYTES = 1 << 20
+_LANGCHAIN_ROLES = {"human": "user", "ai": "assistant", "HumanMessage": "user", "AIMessage": "assistant"}
+_SHAPES = "pass a text, a dict with 'role' and 'content', a LangChain message, or a list of these"
+
+
+def as_messages(value: object, *, at: datetime, limit: int = MAX_MESSAGE_BYTES) -> tuple[Message, ...]:
+    """Messages from any accepted shape, with ids and times; empty ones (no text, no attachment) are left out.
+
+    ``at`` is when those without a time of their own were said. ``limit`` is in bytes of UTF-8 a message. Raises
+    InvalidMessage, InvalidTime or DuplicateId.
+    """
+    parts: Iterable[object]
+    if isinstance(value, list | tuple):
+        parts = value
+    elif isinstance(value, str | Mapping | Message) or hasattr(value, "content"):
+        parts = (value,)
+    else:
+        raise InvalidMessage(f"messages cannot be {type(value).__name__}", hint=_SHAPES)
+    messages = [_message(part, position, at, limit) for position, part in enumerate(parts)]
+    kept = tuple(message for message in messages if message.content.strip() or message.attachments)
+    if not kept:
+        raise InvalidMessage("there is nothing to remember: no message has any text", hint=_SHAPES)
+    ids = [message.id for message in kept]
+    if len(set(ids)) < len(ids):
+        raise DuplicateId("two messages of one call have the same id", hint="give each message its own id, or none")
+    return kept
+
+
+def _message(part: object, position: int, at: datetime, limit: int) -> Message:
+    where = f"message {position}"
+    if isinstance(part, str):
+        return _checked(Message(role="user", content=part, event_at=at, bare=True, id=new_ulid()), where, limit)
+    if isinstance(part, Message):
+        as_utc(part.event_at, f"the time of {where}")
+        return _checked(part if part.id else _with_id(part), where, limit)
+    fields = part if isinstance(part, Mapping) else _langchain(part, where)
+    role = fields.get("role")
+    if not isinstance(role, str) or not role.strip():
+        raise InvalidMessage(f"{where} has no role", hint="for example {'role': 'user', 'content': '...'}")
+    content, attachments = _content(fields.get("content"), where)
+    moment = fields.get("timestamp", fields.get("event_at"))
+    name, identifier = fields.get("name"), fields.get("id")
+    if name is not None and not isinstance(name, str):
+        raise InvalidMessage(f"the name in {where} is not a text", hint="leave it out, or pass a text")
+    if identifier is not None and (not isinstance(identifier, str) or not identifier):
+        raise InvalidMessage(f"the id in {where} is not a text", hint="leave it out, or pass a text")
+    message = Message(
+        role=role.strip(),
+        content=content,
+        event_at=at if moment is None else as_utc(moment, f"the time of {where}"),
+        name=name or None,
+        attachments=attachments,
+        id=identifier or new_ulid(),
+    )
+    return _checked(message, where, limit)
+
+
+def _with_id(message: Message) -> Message:
+    from dataclasses import replace
+
+    return replace(message, id=new_ulid())
+
+
+def _checked(message: Message, where: str, limit: int) -> Message:
+    try:
+        size = len(message.content.encode())
+        for text in (message.role, message.name or "", message.id):
+            text.encode()
+    except UnicodeEncodeError:
+        raise InvalidMessage(f"{where} holds a lone surrogate", hint="decode the text properly first") from None
+    if size > limit:
+        raise InvalidMessage(
+            f"{where} has {size:,} bytes of text, more than the limit of {limit:,}",
+            hint="split it, or raise max_message_bytes",
+        )
+    return message
+
+
+def _langchain(part: object, where: str) -> Mapping[str, Any]:
+    kind = getattr(part, "type", None)
+    if not isinstance(kind, str) or not hasattr(part, "content"):
+        raise InvalidMessage(f"{where} is {type(part).__name__}", hint=_SHAPES)
+    role = getattr(part, "role", None) if kind == "chat" else _LANGCHAIN_ROLES.get(kind, kind)
+    return {"role": role, "content": part.content, "name": getattr(part, "name", None), "id": getattr(part, "id", None)}
+
+
+def _content(value: object, where: str) -> tuple[str, tuple[Attachment, ...]]:
+    """The text of a message and what else it holds, from OpenAI's content parts or a plain text."""
+    if value is None:
+        return "", ()
+    if isinstance(value, str):
+        return value, ()
+    if not isinstance(value, list | tuple):
+        raise InvalidMessage(f"the content of {where} is {type(value).__name__}", hint="pass a text or a list of parts")
+    texts: list[str] = []
+    attachments: list[Attachment] = []
+    for part in value:
+        if isinstance(part, str):
+            texts.append(part)
+        elif not isinstance(part, Mapping):
+            raise InvalidMessage(f"a content part of {where} is {type(part).__name__}", hint="pass texts or dicts")
+        elif isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        else:
+            attachments.append(_attachment(part))
+    return "\n".join(texts), tuple(attachments)
+
+
+def _attachment(part: Mapping[str, Any]) -> Attachment:
+    kind = str(part.get("type", "unknown"))
+    detail = part.get(kind)
+    reference = detail.get("url") or detail.get("file_id") or "" if isinstance(detail, Mapping) else ""
+    # An image given inline is megabytes of base64; that it was there is what is worth keeping.
+    return Attachment(kind=kind, reference="inline" if str(reference).startswith("data:") else str(reference)[:2048])
+
+
+def as_session(value: object, *, now: datetime, limit: int = MAX_MESSAGE_BYTES) -> Session:
+    """A session from a Session or a dict with ``messages`` and optional ``session_id``, ``timestamp``, ``agent_id``,
+    ``metadata``."""
+    if isinstance(value, Session):
+        messages = as_messages(value.messages, at=now, limit=limit)
+        return Session(
+            messages=messages,
+            id=as_label(value.id, "session_id"),
+            agent_id=as_label(value.agent_id, "agent_id"),
+            metadata=as_metadata(value.metadata),
+        )
+    if not isinstance(value, Mapping) or "messages" not in value:
+        raise InvalidInput(
+            f"a session is {type(value).__name__} without messages",
+            hint="pass memagent.Session(...) or {'session_id': ..., 'messages': [...]}",
+        )
+    moment = value.get("timestamp")
+    return Session(
+        messages=as_messages(value["messages"], at=now if moment is None else as_utc(moment), limit=limit),
+        id=as_label(value.get("session_id", value.get("id")), "session_id"),
+        agent_id=as_label(value.get("agent_id"), "agent_id"),
+        metadata=as_metadata(value.get("metadata")),
+    )
+
+
+def as_label(value: object, what: str) -> str | None:
+    """A session or agent id: a text that is not empty, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(f"{what} must be a text that is not empty, not {value!r}", hint="leave it out for none")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} holds a lone surrogate", hint="decode it properly first") from None
+    return value
+
+
+def as_metadata(value: object) -> dict[str, Any]:
+    """Metadata as it will be read back; raises InvalidInput for what JSON cannot hold (NaN included)."""
+    import json
+
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidInput("metadata is a dict with texts as keys", hint="for example metadata={'topic': 'food'}")
+    try:
+        text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError) as error:  # UnicodeEncodeError is a ValueError
+        raise InvalidInput(
+            f"metadata cannot be stored as JSON: {error}", hint="use texts, numbers, lists and dicts"
+        ) from None
+    stored: dict[str, Any] = json.loads(text)
+    return stored

@@ -1,0 +1,297 @@
+"""The verbs that only read: search, context, get, get_all, history, stats, users, verify."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from memagent.bank.bank import MemoryBank
+from memagent.bank.filters import Predicate, compile_filter
+from memagent.errors import InvalidInput, StoreCorrupt, StoreError, UnknownMemory, UnknownName
+from memagent.memory.core import Core
+from memagent.memory.flow import Flow
+from memagent.memory.ids import owner_of_memory
+from memagent.memory.replies import HistoryEntry, Item, ListReply, SearchReply, Verified, history_entry, item
+from memagent.records import Granularity, MemoryUnit, Query, Retrieval, as_utc, to_micros
+from memagent.retrievers import make
+from memagent.stores.sqlite import checked_user_id
+
+if TYPE_CHECKING:
+    from memagent.records import Vector
+    from memagent.retrievers.port import Retriever
+
+
+def chosen_retriever(core: Core, retriever: Retriever | str | None) -> Retriever:
+    """The retriever named or given, or the memory's own."""
+    wanted = core.retriever if retriever is None else retriever
+    if isinstance(wanted, str):
+        return make(wanted)
+    if not callable(getattr(wanted, "retrieve", None)):
+        raise UnknownName(f"{wanted!r} is not a retriever", hint="pass a name, or an object with retrieve()")
+    return wanted
+
+
+def whole(value: object, what: str) -> int:
+    """``value`` if it is a whole number of at least 1; raises InvalidInput."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput(f"{what} is {value!r}", hint=f"{what} is a whole number, at least 1")
+    return value
+
+
+def query_text(query: object) -> str:
+    """A query that can be searched for; raises InvalidInput."""
+    if not isinstance(query, str) or not query.strip():
+        raise InvalidInput(
+            f"the query is {'empty' if isinstance(query, str) else type(query).__name__}", hint="pass a text"
+        )
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("the query holds a lone surrogate", hint="decode it properly first") from None
+    return query
+
+
+def search(
+    core: Core,
+    query: str,
+    *,
+    user_id: str,
+    top_k: int,
+    retriever: Retriever | str | None,
+    granularity: Granularity | str | None,
+    filters: Mapping[str, Any] | None,
+    as_of: datetime | str | None,
+    max_tokens: int | None,
+    explain: bool,
+) -> Flow[SearchReply]:
+    """The memories that answer a query."""
+    began = time.perf_counter()
+    core.touch()
+    checked_user_id(user_id)
+    text, k = query_text(query), whole(top_k, "top_k")
+    budget = None if max_tokens is None else whole(max_tokens, "max_tokens")
+    chosen = chosen_retriever(core, retriever)
+    wanted = Granularity.TURN if granularity is None else Granularity.of(granularity)
+    where = None if filters is None else compile_filter(filters)
+    moment = None if as_of is None else to_micros(as_utc(as_of, "as_of"))
+    vector = None
+    encode_ms = 0.0
+    if chosen.uses_vector:
+        start = time.perf_counter()
+        vector = yield lambda: _query_vector(core, text)
+        encode_ms = (time.perf_counter() - start) * 1000
+    asked = Query(text=text, vector=vector, granularity=wanted)
+    found: tuple[Retrieval, list[MemoryUnit]]
+    found = yield lambda: _retrieve(core, user_id, asked, chosen, k, where, moment)
+    retrieval, units = found
+    results = [item(u, hit, explain=explain) for u, hit in zip(units, retrieval.hits, strict=True)]
+    if budget is not None:
+        results = within_budget(core, results, budget)
+    reply = SearchReply(results=results)
+    if explain:
+        total_ms = (time.perf_counter() - began) * 1000
+        timings = {"encode_ms": encode_ms, "search_ms": total_ms - encode_ms, "total_ms": total_ms}
+        reply["trace"] = {"retriever": chosen.name, **retrieval.trace, "timings": timings}
+    return reply
+
+
+def _query_vector(core: Core, text: str) -> Vector:
+    from memagent.index import checked_vectors
+
+    vector: Vector = checked_vectors(core.encoder.encode_queries([text]), core.encoder.dim, rows=1)[0]
+    return vector
+
+
+def _retrieve(
+    core: Core, user_id: str, query: Query, retriever: Retriever, k: int, where: Predicate | None, as_of: int | None
+) -> tuple[Retrieval, list[MemoryUnit]]:
+    with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=as_of) as view:
+        retrieval = retriever.retrieve(query, view, k)
+        return retrieval, view.units([hit.key for hit in retrieval.hits])
+
+
+def within_budget(core: Core, results: Sequence[Item], budget: int) -> list[Item]:
+    """The best results whose texts together have at most ``budget`` tokens; one that does not fit is passed over."""
+    kept: list[Item] = []
+    for result in results:
+        cost = core.encoder.count_tokens(result["memory"])
+        if cost <= budget:
+            budget -= cost
+            kept.append(result)
+    return kept
+
+
+def context(core: Core, query: str, *, user_id: str, max_tokens: int, **options: Any) -> Flow[str]:
+    """A block of text for a prompt: the memories that answer the query, in the order they were said.
+
+    At most ``max_tokens`` tokens, as the encoder counts them.
+    """
+    budget = whole(max_tokens, "max_tokens")
+    reply = yield from search(core, query, user_id=user_id, max_tokens=None, explain=False, **options)
+    lines: list[tuple[str, str]] = []
+    used = core.encoder.count_tokens(_HEAD) + core.encoder.count_tokens(_TAIL)
+    for result in reply["results"]:
+        line = f"[{result['event_at'][:10]}]\n{_quoted(result['memory'])}"
+        cost = core.encoder.count_tokens(line) + 1
+        if used + cost <= budget:
+            used += cost
+            lines.append((result["event_at"], line))
+    if not lines:
+        return ""
+    return "\n".join([_HEAD, *(line for _, line in sorted(lines)), _TAIL])
+
+
+_HEAD = "<memories>"
+_TAIL = "</memories>"
+
+
+def _quoted(text: str) -> str:
+    # A remembered text must not be able to end the block that says it is remembered.
+    return text.replace("<memories", "‹memories").replace("</memories", "‹/memories")
+
+
+@contextmanager
+def memory_of(core: Core, memory_id: str, user_id: str | None) -> Iterator[MemoryBank]:
+    """The bank that holds a memory; raises UnknownMemory, also if it is another user's than the one named."""
+    owner = owner_of_memory(memory_id)
+    if user_id is not None:
+        checked_user_id(user_id)
+    with core.banks.lease_owner(owner) as bank:
+        if user_id not in (None, bank.store.user_id):
+            raise no_memory(memory_id)
+        yield bank
+
+
+def no_memory(memory_id: str) -> UnknownMemory:
+    """The error for an id that names no memory."""
+    return UnknownMemory(f"no memory has the id {memory_id[:100]!r}", hint="it may have been deleted; see history()")
+
+
+def get(core: Core, memory_id: str, *, user_id: str | None) -> Flow[Item]:
+    """One memory by its id."""
+
+    def work() -> Item:
+        with memory_of(core, memory_id, user_id) as bank, bank.store.read() as transaction:
+            unit = transaction.find(memory_id)
+            if unit is None:
+                raise no_memory(memory_id)
+            return item(unit)
+
+    found: Item = yield work
+    return found
+
+
+def get_all(
+    core: Core,
+    *,
+    user_id: str,
+    granularity: Granularity | str,
+    filters: Mapping[str, Any] | None,
+    top_k: int | None,
+    as_of: datetime | str | None,
+) -> Flow[ListReply]:
+    """A user's memories in the order they were stored."""
+    checked_user_id(user_id)
+    wanted = Granularity.of(granularity)
+    where = None if filters is None else compile_filter(filters)
+    moment = None if as_of is None else to_micros(as_utc(as_of, "as_of"))
+    limit = None if top_k is None else whole(top_k, "top_k")
+
+    def work() -> ListReply:
+        with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=moment) as view:
+            keys = view.columns(wanted).keys
+            units = view.units(keys[:limit].tolist())
+            return ListReply(results=[item(unit) for unit in units], total=len(keys))
+
+    found: ListReply = yield work
+    return found
+
+
+def history(core: Core, memory_id: str, *, user_id: str | None) -> Flow[list[HistoryEntry]]:
+    """What happened to one memory, oldest first; also after it was deleted (then without texts)."""
+
+    def work() -> list[HistoryEntry]:
+        with memory_of(core, memory_id, user_id) as bank, bank.store.read() as transaction:
+            changes = transaction.history(memory_id)
+            if not changes:
+                raise no_memory(memory_id)
+            return [history_entry(change) for change in changes]
+
+    found: list[HistoryEntry] = yield work
+    return found
+
+
+def stats(core: Core, *, user_id: str | None) -> Flow[dict[str, Any]]:
+    """Counts of one user's memories, or of the whole store."""
+    if user_id is not None:
+        checked_user_id(user_id)
+
+    def work() -> dict[str, Any]:
+        if user_id is None:
+            return {"users": sum(1 for _ in core.store.owners()), "open_users": len(core.banks)}
+        with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
+            counts: dict[str, Any] = {"user_id": user_id, **transaction.counts()}
+            encoder = bank.store.encoder()
+            return {**counts, "encoder": encoder[0] if encoder else None}
+
+    found: dict[str, Any] = yield work
+    return found
+
+
+def users(core: Core) -> Flow[list[str]]:
+    """The ids of all users, sorted."""
+    found: list[str] = yield lambda: sorted(core.store.users())
+    return found
+
+
+def verify(core: Core, *, user_id: str | None) -> Flow[Verified]:
+    """Check files and indexes of one user, or of all; problems are reported, not raised."""
+
+    def check_one(name: str) -> Verified:
+        with core.banks.lease(name) as bank:
+            problems = _problems(bank)
+        return Verified(ok=not problems, users=1, problems={name: problems} if problems else {})
+
+    def check_all() -> Verified:
+        problems: dict[str, list[str]] = {}
+        count = 0
+        for owner in core.store.owners():
+            count += 1
+            try:
+                with core.banks.lease_owner(owner) as bank:
+                    if found := _problems(bank):
+                        problems[bank.store.user_id] = found
+            except StoreError as error:
+                problems[f"file {owner}"] = [str(error)]
+        return Verified(ok=not problems, users=count, problems=problems)
+
+    if user_id is None:
+        report: Verified = yield check_all
+        return report
+    name = checked_user_id(user_id)
+    try:
+        report = yield lambda: check_one(name)
+    except StoreCorrupt as error:
+        report = Verified(ok=False, users=1, problems={name: [str(error)]})
+    return report
+
+
+def _problems(bank: MemoryBank) -> list[str]:
+    """What is wrong with a user's file, or with the open indexes derived from it."""
+    if found := bank.store.check():
+        return found
+    problems = []
+    with bank.store.read() as transaction:
+        bank.refresh(transaction)
+        fresh = MemoryBank(bank.store, dim=bank.dim, fingerprint=bank.fingerprint)
+        fresh.refresh(transaction)
+    for granularity, shelf in fresh.shelves.items():
+        here, there = bank.shelves[granularity], shelf
+        if any(a.tolist() != b.tolist() for a, b in zip(here.columns(), there.columns(), strict=True)):
+            problems.append(f"the open index of {granularity} units differs from the file")
+        elif not (here.index.matrix == there.index.matrix).all():
+            problems.append(f"the open vectors of {granularity} units differ from the file")
+    return problems

@@ -1,0 +1,135 @@
+"""The tables of a user's file and how older files become newer ones.
+
+``units``, ``messages`` and ``changes`` are the truth; ``vectors`` and ``units.terms`` are derived from it and could
+be computed again. Text columns come last in their rows, so that reading the columns before them does not
+touch the overflow pages of long texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+
+from memagent.errors import StoreCorrupt, StoreVersion
+
+APPLICATION_ID = 0x6D656D61  # "mema", in the file's header: tells our files from other SQLite databases
+
+Migration = Callable[[apsw.Connection], Any]
+
+
+def m001_tables(connection: apsw.Connection) -> None:
+    """The first schema."""
+    connection.execute(
+        """
+        create table meta (name text primary key, value) without rowid;
+        create table encoders (id integer primary key, fingerprint text not null unique, dim integer not null);
+        create table sessions (
+            number integer primary key autoincrement,
+            id text not null unique,
+            unit integer not null default 0,
+            closed integer not null default 0,
+            derived integer not null default 0,
+            agent_id text,
+            turns integer not null default 0,
+            vector_sum blob
+        );
+        create index sessions_state on sessions(closed, derived);
+        create table units (
+            key integer primary key autoincrement,
+            id text not null unique,
+            session integer not null references sessions(number),
+            granularity text not null,
+            event_at integer not null,
+            created_at integer not null,
+            updated_at integer not null,
+            revision integer not null,
+            checksum integer not null,
+            agent_id text,
+            roles text not null,
+            terms blob not null,
+            sources text not null,
+            metadata text not null,
+            text text
+        );
+        create index units_revision on units(revision);
+        create index units_session on units(session, granularity);
+        create table vectors (
+            unit integer primary key, encoder integer not null, checksum integer not null, data blob not null
+        );
+        create table messages (
+            number integer primary key autoincrement,
+            id text not null unique,
+            unit integer not null,
+            role text not null,
+            name text,
+            bare integer not null,
+            event_at integer not null,
+            created_at integer not null,
+            attachments text not null,
+            content text not null
+        );
+        create index messages_unit on messages(unit);
+        create table changes (
+            seq integer primary key autoincrement,
+            unit text not null,
+            event text not null,
+            at integer not null,
+            old_text text
+        );
+        create index changes_unit on changes(unit);
+        create table removed (key integer primary key, revision integer not null);
+        create index removed_revision on removed(revision);
+        insert into meta values ('revision', 0), ('scrub', 0);
+        """
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_tables,)
+"""Migration ``i`` brings a file from version i to i + 1; a released one is never edited."""
+
+
+def version_of(connection: apsw.Connection) -> int:
+    """The schema version of an open file; raises StoreCorrupt if the file is not one of ours."""
+    if connection.pragma("application_id") != APPLICATION_ID:
+        raise StoreCorrupt(
+            f"{connection.filename} is not a memagent database", hint="restore it from a backup or an export"
+        )
+    return int(connection.pragma("user_version"))
+
+
+def is_current(connection: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> bool:
+    """Whether no migration is due; raises StoreVersion for a file from the future."""
+    version = version_of(connection)
+    if version > len(migrations):
+        raise StoreVersion(
+            f"{connection.filename} has schema version {version}, this memagent knows {len(migrations)}",
+            hint="upgrade memagent",
+        )
+    return version == len(migrations)
+
+
+def migrate(connection: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring an open file to the current version, one transaction a step."""
+    while not is_current(connection, migrations):
+        version = version_of(connection)
+        with connection:
+            migrations[version](connection)
+            connection.pragma("user_version", version + 1)
+
+
+def blank(user_id: str, created_at: int) -> bytes:
+    """The bytes of a new user's file, ready to be written in one piece."""
+    connection = apsw.Connection(":memory:")
+    try:
+        connection.pragma("application_id", APPLICATION_ID)
+        migrate(connection)
+        connection.execute("insert into meta values ('user_id', ?), ('created_at', ?)", (user_id, created_at))
+        image = bytearray(connection.serialize("main"))
+    finally:
+        connection.close()
+    # File format, bytes 18 and 19 (write and read version): 2 means write-ahead logging. An in-memory database
+    # cannot be put into that mode, and doing it after the first opening would cost two more syncs.
+    image[18:20] = b"\x02\x02"
+    return bytes(image)

@@ -1,0 +1,1 @@
+"""Puts the folder of this file on the import path, for the helpers beside it."""
