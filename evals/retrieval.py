@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from memagent._version import __version__
-from memagent.errors import InvalidInput, Stopped
+from memagent.errors import InvalidInput, Stopped, UnknownName
 from memagent.evals.datasets.cases import Dataset, EvalSession, History, Question
-from memagent.evals.gold import gold_units, score_question, scored_questions, turn_names, unit_name
+from memagent.evals.gold import GRANULARITIES, gold_units, score_question, scored_questions, turn_names, unit_name
 from memagent.evals.metrics import KS
 from memagent.evals.rows import QuestionRow, RowLog, open_log, settings_key
 from memagent.records import Message, Session
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 TOP_K = max(KS)
 
 _GRANULARITIES = {"none": ("turn", "session"), "extractive": ("turn", "session", "summary", "keywords")}
+_CHOICES = {
+    "granularity": GRANULARITIES,
+    "as_of": ("none", "question"),
+    "session_vectors": ("text", "mean"),
+    "summaries": tuple(_GRANULARITIES),
+}
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _STEP = timedelta(minutes=1)
 
@@ -45,7 +51,7 @@ class RetrievalSettings:
     ``as_of`` ``question`` hides what was said after the question's date. ``session_vectors`` says what a
     session's own vector is: that of its ``text``, or the ``mean`` of its turns' vectors. ``summaries``
     ``extractive`` writes summaries and keywords of the sessions too, for retrievers that use them. ``limit``
-    keeps the first questions only.
+    keeps the first questions only. Raises :class:`UnknownName` for a choice that does not exist.
     """
 
     granularity: Literal["session", "turn"] = "session"
@@ -53,6 +59,13 @@ class RetrievalSettings:
     session_vectors: Literal["text", "mean"] = "text"
     summaries: Literal["none", "extractive"] = "none"
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, valid in _CHOICES.items():
+            if getattr(self, name) not in valid:
+                raise UnknownName(
+                    f"{name} cannot be {getattr(self, name)!r}", hint=f"use one of {', '.join(map(repr, valid))}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,8 +114,7 @@ class MemoryUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is looked for: its text, its unit vector (None when the retriever needs none), and the
-    granularity of the units wanted."""
+    """What is looked for: its text, its unit vector (None when none is needed), and the granularity wanted."""
 
     text: str
     vector: Vector | None = None

@@ -42,13 +42,14 @@ class AsyncMemory:
     The work of a call runs in this object's own threads (``workers`` of them), so the loop is never blocked. Nothing is
     bound to a loop: one object may serve several, one after the other or at once.
 
-    ``path``: a directory (made when something is first stored), or ``":memory:"``. ``encoder``: None is all-MiniLM-L6-v2, a
-    text any sentence-transformers model by name or path. ``retriever``: what ``search`` uses unless told otherwise.
-    ``max_open_users``: how many users' indexes are held in memory. ``timeout``: seconds to wait for a file that others are
-    using. ``max_message_bytes``: the largest text of one message, in bytes of UTF-8. ``granularities``: which units are
-    kept; turns and sessions always are. ``session_vectors``: "mean" of a session's turns (kept up to date with each
-    turn), or of its "text" (computed when it is closed). ``background``: write summaries and keywords of sessions
-    that the start of the next one has closed, when the memory is not in use. ``store``: another place to keep histories.
+    ``path``: a directory (made when something is first stored), or ``":memory:"``. ``encoder``: None is
+    all-MiniLM-L6-v2, a text any sentence-transformers model by name or path. ``retriever``: what ``search`` uses unless
+    told otherwise. ``max_open_users``: how many users' indexes are held in memory. ``timeout``: seconds to wait for a
+    file that others are using. ``max_message_bytes``: the largest text of one message, in bytes of UTF-8.
+    ``granularities``: which units are kept; turns and sessions always are. ``session_vectors``: "mean" of a session's
+    turns (kept up to date with each turn), or of its "text" (computed when it is closed). ``background``: write
+    summaries and keywords of sessions that the start of the next one has closed, when the memory is not in use.
+    ``store``: another place to keep histories.
 
     Making one opens and reads nothing. Safe from several threads; several processes may use one directory.
     """
@@ -101,8 +102,8 @@ class AsyncMemory:
     ) -> AddReply:
         """Remember messages, word for word; durable when this returns.
 
-        ``messages``: a text, a dict with ``role`` and ``content`` (OpenAI content parts are accepted; optional ``name``,
-        ``timestamp``, ``id``), a LangChain message, or a list of these. They become turns of the session ``session_id``
+        ``messages``: a text, a dict with ``role`` and ``content`` (OpenAI content parts are accepted; optional
+        ``name``, ``timestamp``, ``id``), a LangChain message, or a list of these. They become turns of the session ``session_id``
         (None: a new session), said at ``timestamp`` (None: now; never naive) unless they carry a time. A reply to
         the session's last turn completes that turn. One result for each turn added or completed.
 
@@ -125,16 +126,16 @@ class AsyncMemory:
     async def add_many(self, sessions: Iterable[SessionInput], *, user_id: str) -> AddReply:
         """Remember whole sessions in one transaction, and close them.
 
-        A session is a :class:`~memagent.Session` or a dict with ``messages`` and optional ``session_id``, ``timestamp``,
-        ``agent_id``, ``metadata``.
+        A session is a :class:`~memagent.Session` or a dict with ``messages`` and optional ``session_id``,
+        ``timestamp``, ``agent_id``, ``metadata``.
         """
         return await self._run(writing.add_many(self._core, sessions, user_id=user_id))
 
     async def close_session(self, session_id: str, *, user_id: str) -> AddReply:
         """Say that a session is over; writes its summary and keywords and returns them.
 
-        A session is also closed by the start of the user's next one; its summary and keywords are then written in the
-        background. Raises NotFound for an unknown session.
+        A session is also closed by the start of the user's next one; its summary and keywords are then written in
+        the background. Raises NotFound for an unknown session.
         """
         return await self._run(writing.close_session(self._core, session_id, user_id=user_id))
 
@@ -158,8 +159,8 @@ class AsyncMemory:
         """The user's memories that answer ``query``, best first: ``top_k`` of them, or all if there are fewer.
 
         ``retriever``: a name (see ``memagent.retrievers.names()``) or a retriever; None is this memory's own.
-        ``granularity``: "turn" (default), "session", "summary" or "keywords". ``filters``: see :mod:`memagent.bank.filters`;
-        they act inside the search. ``as_of`` hides what was said later. ``max_tokens`` passes over results that do not
+        ``granularity``: "turn" (default), "session", "summary" or "keywords". ``filters``: see
+        :mod:`memagent.bank.filters`; they act inside the search. ``as_of`` hides what was said later. ``max_tokens`` passes over results that do not
         fit. ``explain`` adds ``score_details`` to each result, and a ``trace``.
 
         Raises UnknownUser if nothing is stored for the user, InvalidInput (and its kinds) for unusable arguments.
@@ -253,7 +254,7 @@ class AsyncMemory:
     async def delete_all(
         self, *, user_id: str, session_id: str | None = None, filters: Mapping[str, Any] | None = None
     ) -> DeletedReply:
-        """Remove all of a user's memories, or those of a session, or those that pass ``filters``; in one transaction."""
+        """Remove all of a user's memories, those of a session, or those that pass ``filters``; in one transaction."""
         return await self._run(changing.delete_all(self._core, user_id=user_id, session_id=session_id, filters=filters))
 
     async def history(self, memory_id: str, *, user_id: str | None = None) -> list[HistoryEntry]:

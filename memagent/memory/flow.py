@@ -1,7 +1,8 @@
 """One definition of each verb for the synchronous and the asynchronous face.
 
 A verb is a generator that yields pieces of blocking work (functions without arguments) and is sent their results.
-:func:`run` does the work in place, :func:`run_async` in threads, while the event loop goes on.
+:func:`run` does the work in place, :func:`run_async` in threads, while the event loop goes on. An error in the work ends
+the flow and reaches the caller as it is.
 """
 
 from __future__ import annotations
@@ -22,12 +23,7 @@ def run(flow: Flow[T]) -> T:
     try:
         work = next(flow)
         while True:
-            try:
-                result = work()
-            except BaseException as error:
-                work = flow.throw(error)
-            else:
-                work = flow.send(result)
+            work = flow.send(work())
     except StopIteration as stop:
         value: T = stop.value
         return value
@@ -45,14 +41,7 @@ async def run_async(flow: Flow[T], executor: Executor) -> T:
     try:
         work = next(flow)
         while True:
-            try:
-                result = await loop.run_in_executor(executor, work)
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:
-                work = flow.throw(error)
-            else:
-                work = flow.send(result)
+            work = flow.send(await loop.run_in_executor(executor, work))
     except StopIteration as stop:
         value: T = stop.value
         return value

@@ -130,8 +130,10 @@ def _attachment(part: Mapping[str, Any]) -> Attachment:
 
 
 def as_session(value: object, *, now: datetime, limit: int = MAX_MESSAGE_BYTES) -> Session:
-    """A session from a Session or a dict with ``messages`` and optional ``session_id``, ``timestamp``, ``agent_id``,
-    ``metadata``."""
+    """A session from a Session or a dict with ``messages``.
+
+    The dict may have ``session_id``, ``timestamp``, ``agent_id`` and ``metadata`` too.
+    """
     if isinstance(value, Session):
         messages = as_messages(value.messages, at=now, limit=limit)
         return Session(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from memagent.bank.bank import MemoryBank
@@ -251,8 +252,11 @@ def verify(core: Core, *, user_id: str | None) -> Flow[Verified]:
     """Check files and indexes of one user, or of all; problems are reported, not raised."""
 
     def check_one(name: str) -> Verified:
-        with core.banks.lease(name) as bank:
-            problems = _problems(bank)
+        try:
+            with core.banks.lease(name) as bank:
+                problems = _problems(bank)
+        except StoreCorrupt as error:
+            problems = [str(error)]
         return Verified(ok=not problems, users=1, problems={name: problems} if problems else {})
 
     def check_all() -> Verified:
@@ -268,14 +272,7 @@ def verify(core: Core, *, user_id: str | None) -> Flow[Verified]:
                 problems[f"file {owner}"] = [str(error)]
         return Verified(ok=not problems, users=count, problems=problems)
 
-    if user_id is None:
-        report: Verified = yield check_all
-        return report
-    name = checked_user_id(user_id)
-    try:
-        report = yield lambda: check_one(name)
-    except StoreCorrupt as error:
-        report = Verified(ok=False, users=1, problems={name: [str(error)]})
+    report: Verified = yield check_all if user_id is None else partial(check_one, checked_user_id(user_id))
     return report
 
 

@@ -10,7 +10,7 @@ from zlib import crc32
 import apsw
 import numpy as np
 
-from memagent.errors import DuplicateId, StoreCorrupt
+from memagent.errors import DuplicateId
 from memagent.records import Attachment, Granularity, MemoryUnit, Message, from_micros, to_micros
 from memagent.stores.port import Attributes, Change, Delta, IndexRow, SessionState, StoredMessage, UnitDraft
 
@@ -477,17 +477,10 @@ _ORPHANS = (
     ("session without unit:", "select number from sessions where unit not in (select key from units)"),
     (
         "session with a wrong number of turns:",
-        "select number from sessions s where turns != "
-        "(select count(*) from units u where u.session = s.number and u.granularity = 'turn')",
+        """
+        select number from sessions s
+        where turns != (select count(*) from units u where u.session = s.number and u.granularity = 'turn')
+        """,
     ),
 )
 
-
-def decode_vector(data: bytes, dim: int, where: str) -> Vector:
-    """A stored vector as (dim,) float32; raises StoreCorrupt on another width."""
-    vector = np.frombuffer(data, dtype="<f4")
-    if vector.shape != (dim,):
-        raise StoreCorrupt(
-            f"{where}: a vector has {vector.size} numbers instead of {dim}", hint="run `memagent verify`"
-        )
-    return vector

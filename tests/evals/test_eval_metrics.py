@@ -84,7 +84,7 @@ def test_agreement_with_ir_measures(ranked: list[str], gold: set[str]) -> None:
     top = ranked[:50]
     qrels = [ir_measures.Qrel("q", unit, 1) for unit in sorted(gold)]
     run = [ir_measures.ScoredDoc("q", unit, float(-i)) for i, unit in enumerate(top)]
-    theirs: dict[str, object] = {"mrr": ir_measures.RR}
+    theirs: dict[str, ir_measures.Measure] = {"mrr": ir_measures.RR}
     for k in KS:
         theirs |= {
             f"recall_fraction@{k}": ir_measures.R @ k,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from eval_examples import TOPICS, dataset, history, question
 
-from memagent.errors import InvalidInput, Stopped
+from memagent.errors import InvalidInput, Stopped, UnknownName
 from memagent.evals.retrieval import (
     RetrievalRun,
     RetrievalSettings,
@@ -125,6 +125,12 @@ def test_sessions_keep_their_dates_and_undated_ones_follow_in_order() -> None:
     assert [session.messages[0].event_at - datetime(2025, 1, 1, tzinfo=UTC) for session in stored_sessions(mixed)] == [
         timedelta(minutes=i) for i in range(5)
     ]
+
+
+@pytest.mark.parametrize("choice", ["granularity", "as_of", "session_vectors", "summaries"])
+def test_a_setting_that_does_not_exist_is_refused(choice: str) -> None:
+    with pytest.raises(UnknownName, match=f"{choice} cannot be 'llm'"):
+        RetrievalSettings(**{choice: "llm"})  # type: ignore[arg-type]
 
 
 def test_the_time_to_encode_a_question_is_measured() -> None:

@@ -1,0 +1,258 @@
+"""Chooses the settings of the hybrid retriever without looking at the questions it is then judged by.
+
+For each LoCoMo conversation the best of a few candidate settings is chosen on the other conversations
+(by mean recall_all@5; of equal ones the highest nDCG@10, then the one that stands first) and scored on the one left
+out. The best single channel is chosen in the same way, so that the paired difference compares two procedures on
+questions that neither has seen. What is chosen on all conversations together is then compared with each single
+channel on LongMemEval, which no choice has looked at.
+
+    python benchmarks/choose_hybrid.py --locomo locomo10.json --longmemeval longmemeval_s.json --out choice.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from memagent.encoders import load_encoder
+from memagent.encoders.cache import CachedEncoder
+from memagent.errors import MemagentError
+from memagent.evals.datasets import load_dataset
+from memagent.evals.machine import machine
+from memagent.evals.result import encoder_facts, write_result
+from memagent.evals.retrieval import RetrievalSettings, run_retrieval
+from memagent.evals.specs import parse_specs
+from memagent.evals.statistics import bootstrap, group_means, paired_difference
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from memagent.encoders.port import Encoder
+    from memagent.evals.datasets import Dataset
+    from memagent.evals.statistics import Interval
+
+MEASURED = ("recall_all@5", "ndcg@10", "recall_any@5", "recall_all@10")
+"""The first decides, the second settles what the first leaves equal, all are reported."""
+
+SINGLE: dict[str, tuple[str, ...]] = {
+    "session": ("dense", "dense[by=turn-top]", "bm25", "bm25[by=turn]", "bm25[by=window]"),
+    "turn": ("dense", "bm25", "bm25[by=window]", "bm25[by=session]"),
+}
+
+FUSED: dict[str, tuple[str, ...]] = {
+    "session": (
+        "hybrid[dense=1,session=1,turn=1,window=1]",  # the four-channel sum
+        "hybrid[dense=0.5,session=1,turn=1,window=1]",
+        "hybrid[dense=2,session=1,turn=1,window=1]",
+        "hybrid[dense=1,session=1,turn=1,window=1,dense_by=turn-top]",
+        "hybrid[dense=2,session=1,turn=1,window=1,dense_by=turn-top]",
+        "hybrid[dense=3,session=1,turn=1,window=1,dense_by=turn-top]",
+        "hybrid[dense=1,session=1,turn=0,window=1,dense_by=turn-top]",
+        "hybrid[dense=0.5,session=1,turn=0,window=0]",
+        "hybrid[dense=1,session=1,turn=0,window=0]",
+        "hybrid[dense=1,session=1,turn=0,window=1]",
+        "hybrid[dense=1,session=1,turn=1,window=1,lexical_norm=z,dense_norm=z]",
+        "hybrid[fusion=rrf,dense=1,session=1,turn=0,window=0]",  # plain reciprocal rank fusion
+        "hybrid[fusion=rrf,dense=1,session=1,turn=1,window=1]",
+    ),
+    "turn": (
+        "hybrid[turns_dense=1,turns_turn=1,turns_window=0.5,turns_session=0.3]",
+        "hybrid[turns_dense=0.5,turns_turn=1,turns_window=0.5,turns_session=0.3]",
+        "hybrid[turns_dense=2,turns_turn=1,turns_window=0.5,turns_session=0.3]",
+        "hybrid[turns_dense=1,turns_turn=1,turns_window=1,turns_session=1]",
+        "hybrid[turns_dense=2,turns_turn=1,turns_window=1,turns_session=1]",
+        "hybrid[turns_dense=1,turns_turn=1,turns_window=2,turns_session=1]",
+        "hybrid[turns_dense=1,turns_turn=1,turns_window=1,turns_session=2]",
+        "hybrid[turns_dense=1,turns_turn=1,turns_window=1,turns_session=0.5]",
+        "hybrid[turns_dense=1,turns_turn=1,turns_window=0.5,turns_session=0]",
+        "hybrid[turns_dense=1,turns_turn=1,turns_window=0,turns_session=0]",
+        "hybrid[turns_dense=1,turns_turn=1,turns_window=0.5,turns_session=0.3,turns_dense_norm=min-max]",
+        "hybrid[fusion=rrf,turns_dense=1,turns_turn=1,turns_window=0,turns_session=0]",
+        "hybrid[fusion=rrf,turns_dense=1,turns_turn=1,turns_window=0.5,turns_session=0.3]",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """``values`` (questions, candidates, measures) of ``labels``; ``users``: the conversation of each question."""
+
+    labels: tuple[str, ...]
+    users: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """One conversation left out: how many questions it has, and what the others chose for it."""
+
+    user: str
+    questions: int
+    chosen: str
+    single: str
+
+
+def choose(scores: Scores, questions: NDArray[np.bool_], candidates: Sequence[int]) -> int:
+    """The place of the candidate that is best on these questions."""
+    means = scores.values[questions].mean(axis=0)
+    return max(candidates, key=lambda place: (round(means[place, 0], 9), round(means[place, 1], 9), -place))
+
+
+def leave_one_out(scores: Scores, singles: int) -> tuple[list[Fold], NDArray[np.float64], NDArray[np.float64]]:
+    """For each question the measures of what the other conversations chose: among all, and among the single channels.
+
+    The first ``singles`` candidates are the single channels.
+    """
+    users = np.array(scores.users)
+    chosen = np.empty((len(users), scores.values.shape[2]))
+    single = np.empty_like(chosen)
+    folds = []
+    for user in dict.fromkeys(scores.users):
+        held_out = users == user
+        best = choose(scores, ~held_out, range(len(scores.labels)))
+        alone = choose(scores, ~held_out, range(singles))
+        chosen[held_out] = scores.values[held_out, best]
+        single[held_out] = scores.values[held_out, alone]
+        folds.append(
+            Fold(
+                user=user,
+                questions=int(held_out.sum()),
+                chosen=scores.labels[best],
+                single=scores.labels[alone],
+            )
+        )
+    return folds, chosen, single
+
+
+def measure(
+    dataset: Dataset, labels: Sequence[str], granularity: Literal["session", "turn"], encoder: Encoder
+) -> Scores:
+    """Every candidate on every question of a data set."""
+    run = run_retrieval(
+        dataset,
+        parse_specs(labels),
+        encoder,
+        settings=RetrievalSettings(granularity=granularity),
+        progress=lambda done, total, doing: print(f"\r{done}/{total} {doing:60}", end="", file=sys.stderr),
+    )
+    print(file=sys.stderr)
+    found = {(row.question_id, row.retriever): row.metrics for row in run.rows}
+    return Scores(
+        labels=tuple(labels),
+        users=tuple(question.user_id for question in run.questions),
+        values=np.array(
+            [[[found[question.id, label][name] for name in MEASURED] for label in labels] for question in run.questions]
+        ),
+    )
+
+
+def described(figures: Sequence[Interval]) -> dict[str, dict[str, float]]:
+    return {name: figure._asdict() for name, figure in zip(MEASURED, figures, strict=True)}
+
+
+def told(figures: Sequence[Interval], sign: str = "") -> str:
+    return "  ".join(
+        f"{name} {figure.mean * 100:{sign}.1f} [{figure.low * 100:{sign}.1f}, {figure.high * 100:{sign}.1f}]"
+        for name, figure in zip(MEASURED, figures, strict=True)
+    )
+
+
+def table(scores: Scores) -> dict[str, Any]:
+    """Print and return the measures of every candidate over all questions."""
+    rows = {}
+    for place, label in enumerate(scores.labels):
+        figures = bootstrap(scores.values[:, place])
+        print(f"  {label:95} {told(figures)}")
+        rows[label] = described(figures)
+    return rows
+
+
+def against_singles(scores: Scores, label: str, singles: Sequence[str]) -> dict[str, Any]:
+    """Print and return the paired differences of a candidate to each single channel."""
+    chosen = scores.values[:, scores.labels.index(label)]
+    rows = {}
+    for single in singles:
+        figures = paired_difference(chosen, scores.values[:, scores.labels.index(single)])
+        print(f"  minus {single:20} {told(figures, '+')}")
+        rows[single] = described(figures)
+    return rows
+
+
+def on_locomo(scores: Scores, singles: Sequence[str]) -> dict[str, Any]:
+    """Print and return the choice, what it is worth on conversations it has not seen, and all candidates' figures."""
+    print(f"LoCoMo, {len(scores.users)} questions of {len(set(scores.users))} conversations")
+    rows = table(scores)
+    folds, chosen, single = leave_one_out(scores, len(singles))
+    by_user = group_means(chosen - single, scores.users)
+    print("Chosen on the other conversations, scored on the one left out:")
+    for fold in folds:
+        gain = by_user[fold.user][0] * 100
+        print(f"  {fold.user} ({fold.questions}): {fold.chosen}; single {fold.single}; {MEASURED[0]} {gain:+.1f}")
+    held_out, difference = bootstrap(chosen), paired_difference(chosen, single)
+    print(f"  held out        {told(held_out)}\n  minus single    {told(difference, '+')}")
+    final = scores.labels[choose(scores, np.ones(len(scores.users), dtype=bool), range(len(scores.labels)))]
+    print(f"Chosen on all conversations: {final}")
+    return {
+        "candidates": rows,
+        "folds": [
+            {"left_out": fold.user, "questions": fold.questions, "chosen": fold.chosen, "single": fold.single}
+            for fold in folds
+        ],
+        "held_out": described(held_out),
+        "held_out_minus_single": described(difference),
+        "chosen": final,
+        "chosen_minus_single": against_singles(scores, final, singles),
+    }
+
+
+def on_longmemeval(scores: Scores, chosen: str, singles: Sequence[str]) -> dict[str, Any]:
+    """Print and return the figures of what was chosen elsewhere."""
+    print(f"LongMemEval, {len(scores.users)} questions; {chosen}")
+    return {"candidates": table(scores), "chosen_minus_single": against_singles(scores, chosen, singles)}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--locomo", type=Path, action="append", required=True, help="a LoCoMo file; repeatable")
+    parser.add_argument("--longmemeval", type=Path, action="append", default=[], help="a LongMemEval file; repeatable")
+    parser.add_argument("--granularity", choices=("session", "turn"), default="session")
+    parser.add_argument("--encoder", help="a sentence-transformers model, by name or path")
+    parser.add_argument("--long-text", choices=("windows", "truncate"), default="windows")
+    parser.add_argument("--cache-dir", type=Path, help="keep embeddings here for the next run")
+    parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the choice and write its figures."""
+    args = arguments()
+    bare = load_encoder(args.encoder, long_text=args.long_text)
+    encoder = CachedEncoder(bare, args.cache_dir) if args.cache_dir else bare
+    singles = SINGLE[args.granularity]
+    labels = (*singles, *FUSED[args.granularity])
+    result: dict[str, Any] = {
+        "schema": 1,
+        "command": sys.argv,
+        "machine": machine(),
+        "encoder": encoder_facts(bare, long_text=args.long_text),
+        "granularity": args.granularity,
+    }
+    scores = measure(load_dataset("locomo", args.locomo), labels, args.granularity, encoder)
+    result["locomo"] = on_locomo(scores, singles)
+    if args.longmemeval:
+        scores = measure(load_dataset("longmemeval", args.longmemeval), labels, args.granularity, encoder)
+        result["longmemeval"] = on_longmemeval(scores, result["locomo"]["chosen"], singles)
+    write_result(args.out, result)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MemagentError as error:
+        sys.exit(f"Error: {error}")
