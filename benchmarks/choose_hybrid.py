@@ -4,7 +4,8 @@ For each LoCoMo conversation the best of a few candidate settings is chosen on t
 (by mean recall_all@5; of equal ones the highest nDCG@10, then the one that stands first) and scored on the one left
 out. The best single channel is chosen in the same way, so that the paired difference compares two procedures on
 questions that neither has seen. What is chosen on all conversations together is then compared with each single
-channel on LongMemEval, which no choice has looked at.
+channel on LongMemEval, which the choice does not look at (the list of candidates was written knowing figures
+of both data sets).
 
     python benchmarks/choose_hybrid.py --locomo locomo10.json --longmemeval longmemeval_s.json --out choice.json
 """

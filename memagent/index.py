@@ -110,36 +110,36 @@ class VectorIndex:
         return rows
 
     def scores(self, query: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Inner product of ``query`` (dim,) with all rows, or with the given ones, in their order."""
+        """Inner product of ``query`` (dim,) with all rows, or with the given ones, in their order.
+
+        Equal rows get equal scores, whatever their place: a matrix product of BLAS does not promise that.
+        """
         vector = self._checked_query(query)
-        matrix = self.matrix
-        return matrix @ vector if rows is None else matrix[rows] @ vector
+        if rows is not None and len(rows) * 4 > len(self.keys):
+            return self._products(vector, self.matrix)[rows]
+        return self._products(vector, self.matrix if rows is None else self.matrix[rows])
+
+    def _products(self, vector: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        out = np.empty(len(matrix), np.float32)
+        if len(matrix):
+            swig = faiss.swig_ptr
+            faiss.fvec_inner_products_ny(swig(out), swig(vector), swig(matrix), self.dim, len(matrix))
+        return out
 
     def search(self, query: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None) -> Ranked:
-        """The k rows closest to ``query`` (dim,), among ``rows`` if given; equal scores in key order.
+        """The k rows closest to ``query`` (dim,), among ``rows`` (ascending) if given; equal scores in key order.
 
         The restriction acts inside the search: k results come back whenever k rows are allowed.
         """
-        vector = self._checked_query(query)
-        available = len(self.keys) if rows is None else len(rows)
-        k = min(k, available)
+        values = self.scores(query, rows)
+        k = min(k, len(values))
         if k <= 0:
             return Ranked(np.empty(0, np.int64), np.empty(0, np.float64))
-        # One more than asked: when the last two are equal, which of the equals is returned is FAISS's choice.
-        asked = min(k + 1, available)
-        parameters = None if rows is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(rows))  # type: ignore[call-arg]  # the stubs lack it
-        found, positions = self._faiss.search(vector[None], asked, params=parameters)
-        values, places = found[0].astype(np.float64), positions[0]
-        if asked > k and values[k - 1] == values[k]:
-            return self._all_ranked(vector, k, rows)
-        order = np.lexsort((places, -values))[:k]
-        return Ranked(self.keys[places[order]], values[order])
-
-    def _all_ranked(self, vector: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> Ranked:
-        places = np.arange(len(self.keys)) if rows is None else np.sort(rows)
-        values = self.scores(vector, None if rows is None else places).astype(np.float64)
-        order = np.argsort(-values, kind="stable")[:k]
-        return Ranked(self.keys[places[order]], values[order])
+        # All that reach the k-th best score, so that of equal scores at the cut the first in key order stay.
+        threshold = np.partition(values, len(values) - k)[len(values) - k]
+        places = np.flatnonzero(values >= threshold)
+        order = places[np.argsort(-values[places], kind="stable")[:k]]
+        return Ranked(self.keys[order if rows is None else rows[order]], values[order].astype(np.float64))
 
     def _checked_query(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         vector = np.asarray(query)

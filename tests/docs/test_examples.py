@@ -1,0 +1,39 @@
+"""The programs in examples/ do what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from memagent import Memory
+from memagent.errors import UnknownUser
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_chat_loop_recalls_what_was_said_in_an_earlier_run(tmp_path: Path) -> None:
+    chat = load("chat_loop").chat
+    assert chat(tmp_path / "store", "ann", ["I moved to Lisbon."]) == ["(I was shown 0 earlier things you said.)"]
+    assert chat(tmp_path / "store", "ann", ["Where do I live?"]) == ["(I was shown 1 earlier things you said.)"]
+
+
+def test_a_user_is_exported_checked_and_erased(tmp_path: Path) -> None:
+    with Memory(tmp_path / "store") as memory:
+        memory.add("I keep bees.", user_id="ann")
+    erased = load("export_and_erase").hand_over_and_forget(tmp_path / "store", "ann", tmp_path / "ann.jsonl")
+    assert erased["units"] == 2
+    assert "I keep bees." in (tmp_path / "ann.jsonl").read_text(encoding="utf-8")
+    with Memory(tmp_path / "store") as memory, pytest.raises(UnknownUser):
+        memory.search("bees", user_id="ann")
