@@ -25,11 +25,11 @@ from memagent.encoders import load_encoder
 from memagent.encoders.cache import CachedEncoder
 from memagent.errors import MemagentError
 from memagent.evals.datasets import load_dataset
-from memagent.evals.machine import machine
 from memagent.evals.result import encoder_facts, write_result
 from memagent.evals.retrieval import RetrievalSettings, run_retrieval
 from memagent.evals.specs import parse_specs
 from memagent.evals.statistics import bootstrap, group_means, paired_difference
+from memagent.machine import machine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,8 +1,10 @@
-"""``memagent eval``: evaluation from the command line."""
+"""``memagent eval``: evaluation from the command line.
+
+Errors pass through: the command line that this is mounted on turns them into a line and an exit status.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from memagent.errors import DataError, EncoderError, InvalidInput, MemagentError, MissingExtra, Stopped
+from memagent.errors import InvalidInput, Stopped
 
 if TYPE_CHECKING:
     from memagent.encoders.port import Encoder
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 _RETRIEVERS = ("dense", "bm25", "hybrid")
-_BAD_INPUT = (InvalidInput, DataError, EncoderError, MissingExtra)
 
 _EXAMPLE = """
 Example: memagent eval retrieval --dataset locomo --data locomo10.json --retriever dense --retriever bm25
@@ -101,7 +102,10 @@ def retrieval(
     cache: Annotated[bool, typer.Option(help="Keep embeddings, so that a second run encodes nothing.")] = True,
     cache_dir: Annotated[
         Path | None,
-        typer.Option(envvar="MEMAGENT_CACHE_DIR", help="Where they are kept. Default: the user's cache folder."),
+        typer.Option(
+            envvar="MEMAGENT_CACHE_DIR",
+            help="Where they, and the encoder's ONNX file, are kept. Default: the user's cache folder.",
+        ),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
@@ -110,7 +114,9 @@ def retrieval(
     Prints a table; writes every metric, with its interval, by question type, and compared with the baseline,
     to --out. Exit status: 0 done, 2 bad input, 3 stopped (the same command resumes).
     """
-    with _exit_status():
+    with _stoppable():
+        from memagent.encoders import load_encoder
+        from memagent.encoders.files import default_cache_dir
         from memagent.evals.datasets import load_dataset
         from memagent.evals.result import build_result, encoder_facts, write_result
         from memagent.evals.retrieval import RetrievalSettings, encoding_latency, run_retrieval
@@ -121,13 +127,14 @@ def retrieval(
         specs = parse_specs(retriever or _RETRIEVERS, set_ or ())
         against = baseline_label(specs, baseline)
         loaded = load_dataset(dataset, data or (), text=text, categories=_numbers(categories), noise=noise)
-        bare = _encoder(encoder, precision=precision, long_text=long_text)
+        folder = cache_dir or default_cache_dir()
+        bare = load_encoder(encoder, precision=precision, long_text=long_text, cache_dir=folder)
         partial = out.with_name(f"{out.name}.partial")
-        with _progress() as progress:
+        with _cached(bare, folder, wanted=cache) as used, _progress() as progress:
             run = run_retrieval(
                 loaded,
                 specs,
-                _cached(bare, cache_dir) if cache else bare,
+                used,
                 settings=RetrievalSettings(
                     granularity=granularity,
                     as_of=as_of,
@@ -154,19 +161,12 @@ def retrieval(
 
 
 @contextmanager
-def _exit_status() -> Iterator[None]:
-    """Turn what can go wrong into a line on stderr and an exit status."""
+def _stoppable() -> Iterator[None]:
+    """An interrupt outside the run itself is a stop too: nothing is lost that the same command does not make again."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("Stopped before anything was searched.", err=True)
-        raise typer.Exit(3) from None
-    except Stopped as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(3) from None
-    except MemagentError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2 if isinstance(error, _BAD_INPUT) else 1) from None
+        raise Stopped("stopped", hint="run the same command to resume") from None
 
 
 def _check_places(*paths: Path | None) -> None:
@@ -185,26 +185,16 @@ def _numbers(categories: str) -> tuple[int, ...]:
         ) from None
 
 
-def _encoder(
-    model: str | None, *, precision: Literal["float32", "int8"], long_text: Literal["windows", "truncate"]
-) -> Encoder:
-    from memagent.encoders import load_encoder
-
-    return load_encoder(model, precision=precision, long_text=long_text)
-
-
-def _cached(encoder: Encoder, folder: Path | None) -> Encoder:
-    """The encoder with a memory of what it encoded, one file for each vector space."""
+@contextmanager
+def _cached(encoder: Encoder, folder: Path, *, wanted: bool) -> Iterator[Encoder]:
+    """The encoder with a memory of what it encoded, kept in a file in ``folder``."""
+    if not wanted:
+        yield encoder
+        return
     from memagent.encoders.cache import CachedEncoder
 
-    return CachedEncoder(encoder, folder or _user_cache() / "embeddings")
-
-
-def _user_cache() -> Path:
-    """Where this user's programs keep what can be made again."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "memagent"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "memagent"
+    with CachedEncoder(encoder, folder / "embeddings.sqlite") as cached:
+        yield cached
 
 
 @contextmanager
@@ -246,5 +236,6 @@ def _show(result: Mapping[str, Any], out: Path, *, markdown: bool) -> None:
     if markdown:
         typer.echo(markdown_table(result), nl=False)
     else:
-        Console().print(rich_table(result))
+        console = Console()
+        console.print(rich_table(result, width=console.width))
     typer.echo(f"Written to {out}", err=True)

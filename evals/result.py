@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memagent._version import __version__
-from memagent.evals.machine import machine
 from memagent.evals.metrics import METRICS
 from memagent.evals.retrieval import TOP_K
 from memagent.evals.rows import write_text
 from memagent.evals.specs import baseline_label
 from memagent.evals.statistics import RESAMPLES, Interval, bootstrap, group_means
+from memagent.machine import machine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

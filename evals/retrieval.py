@@ -171,7 +171,7 @@ def _identity(
 
 
 class _Runner:
-    """Takes the users one after the other: stores the history, asks the questions, forgets the user."""
+    """Takes the users one after the other: stores the history and asks the questions."""
 
     def __init__(
         self,
@@ -195,8 +195,15 @@ class _Runner:
         for question in questions:
             if any((question.id, spec.label) not in self._log for spec in self._specs):
                 asked.setdefault(question.user_id, []).append(question)
+        for history in histories:
+            if history.user_id in asked:
+                self._user(history, asked[history.user_id])
+        self._tell("done")
+
+    def _user(self, history: History, questions: Sequence[Question]) -> None:
         from memagent import Memory
 
+        # A memory for each user, closed and not forgotten: forget_user would erase the texts' cached embeddings too.
         memory = Memory(
             ":memory:",
             encoder=self._encoder,
@@ -205,24 +212,22 @@ class _Runner:
             background=False,
         )
         with closing(memory):
-            for history in histories:
-                if history.user_id in asked:
-                    self._user(memory, history, asked[history.user_id])
-        self._tell("done")
+            self._store(memory, history)
+            self._ask(_User(memory, history, self._settings), history.user_id, questions)
 
-    def _user(self, memory: Memory, history: History, questions: Sequence[Question]) -> None:
+    def _store(self, memory: Memory, history: History) -> None:
         self._tell(f"storing {history.user_id} ({len(history.sessions)} sessions)")
         memory.add_many(stored_sessions(history), user_id=history.user_id)
-        user = _User(memory, history, self._settings)
+
+    def _ask(self, user: _User, user_id: str, questions: Sequence[Question]) -> None:
         # One untimed search each: the first builds indexes that the later ones find ready.
         for spec in self._specs:
             user.search(questions[0], spec)
         for question in questions:
-            self._tell(f"searching {history.user_id}")
+            self._tell(f"searching {user_id}")
             for spec in self._specs:
                 if (question.id, spec.label) not in self._log:
                     self._log.append(user.ask(question, spec))
-        memory.forget_user(user_id=history.user_id)
 
     def _tell(self, doing: str) -> None:
         if self._progress:

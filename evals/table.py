@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -12,44 +12,37 @@ if TYPE_CHECKING:
 SHOWN = ("recall_all@5", "recall_any@5", "recall_all@10", "ndcg_any@10", "ndcg@10")
 """The metrics of the table, in per cent; the result file holds all."""
 
+_FEWER = ("recall_all@5", "recall_any@5", "ndcg_any@10")
 _DIFFERENCE = "recall_all@5"
+
+
+class _Cell(NamedTuple):
+    """A figure, and the interval around it where there is one."""
+
+    figure: str
+    interval: str = ""
 
 
 def markdown_table(result: Mapping[str, Any], metrics: Sequence[str] = SHOWN) -> str:
     """The table as Markdown, with a line about the data above it."""
     head, rows = _cells(result, metrics)
     align = ["---"] + ["---:"] * (len(head) - 1)
-    lines = [" | ".join(cells) for cells in (head, align, *rows)]
-    return "\n".join([title(result), "", *(f"| {line} |" for line in lines)]) + "\n"
+    lines = [head, align, *([" ".join(filter(None, cell)) for cell in row] for row in rows)]
+    return "\n".join([title(result), "", *(f"| {' | '.join(line)} |" for line in lines)]) + "\n"
 
 
-def rich_table(result: Mapping[str, Any], metrics: Sequence[str] = SHOWN) -> Table:
-    """The table for a terminal, best figure of each column in bold."""
-    from rich.table import Table
-    from rich.text import Text
+def rich_table(result: Mapping[str, Any], metrics: Sequence[str] = SHOWN, *, width: int = 160) -> Table:
+    """The table for a terminal of ``width`` columns, best figure of each metric in bold.
 
-    head, rows = _cells(result, metrics)
-    # Text, not str: names may hold what Rich reads as markup.
-    table = Table(
-        title=Text(title(result)), caption=Text(_caption(result)), title_justify="left", caption_justify="left"
-    )
-    for i, name in enumerate(head):
-        table.add_column(Text(name), justify="left" if i == 0 else "right", no_wrap=i == 0)
-    best = _best(result, metrics)
-    for place, cells in enumerate(rows):
-        table.add_row(*(_styled(cell, bold=(place, i) in best) for i, cell in enumerate(cells)))
+    Where it does not fit the intervals are left out, then some metrics; the result file has them all.
+    """
+    fewer = [name for name in metrics if name in _FEWER] or list(metrics[:1])
+    table = _table(result, metrics, intervals=True)
+    for shown, intervals in ((metrics, False), (fewer, False)):
+        if _width(table) <= width:
+            break
+        table = _table(result, shown, intervals=intervals)
     return table
-
-
-def _styled(cell: str, *, bold: bool) -> Text:
-    """A figure, and its interval dimmed on the next line: the table then fits more terminals."""
-    from rich.text import Text
-
-    figure, bracket, interval = cell.partition(" [")
-    text = Text(figure, style="bold" if bold else "")
-    if bracket and interval.endswith("]"):
-        text.append(f"\n[{interval}", style="dim not bold")
-    return text
 
 
 def title(result: Mapping[str, Any]) -> str:
@@ -61,13 +54,53 @@ def title(result: Mapping[str, Any]) -> str:
     )
 
 
-def _caption(result: Mapping[str, Any]) -> str:
+def _table(result: Mapping[str, Any], metrics: Sequence[str], *, intervals: bool) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    head, rows = _cells(result, metrics)
+    # Text, not str: names may hold what Rich reads as markup.
+    table = Table(
+        title=Text(title(result)),
+        caption=Text(_caption(result, intervals=intervals)),
+        title_justify="left",
+        caption_justify="left",
+    )
+    for i, name in enumerate(head):
+        table.add_column(Text(name.replace("@", "\n@", 1).replace(" ", "\n")), justify="left" if i == 0 else "right")
+    best = _best(result, metrics)
+    for place, cells in enumerate(rows):
+        table.add_row(*(_styled(cell, bold=(place, i) in best, intervals=intervals) for i, cell in enumerate(cells)))
+    return table
+
+
+def _styled(cell: _Cell, *, bold: bool, intervals: bool) -> Text:
+    """A figure, and its interval dimmed on the next line."""
+    from rich.text import Text
+
+    text = Text(cell.figure, style="bold" if bold else "")
+    if intervals and cell.interval:
+        text.append(f"\n{cell.interval}", style="dim not bold")
+    return text
+
+
+def _width(table: Table) -> int:
+    """How many columns the table takes when nothing is wrapped."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(width=10_000)
+    return Measurement.get(console, console.options, table).maximum
+
+
+def _caption(result: Mapping[str, Any], *, intervals: bool) -> str:
+    level = f"{result['settings']['level'] * 100:g} % bootstrap intervals over questions"
+    said = f"Per cent, with {level}" if intervals else f"Per cent; {level} are in the result file"
     left_out = ", ".join(f"{count} {reason}" for reason, count in result["dataset"]["left_out"].items())
-    lines = ["Per cent, with 95 % bootstrap intervals over questions; times in milliseconds without query encoding."]
-    return "\n".join([*lines, *([f"Left out: {left_out}."] if left_out else [])])
+    return f"{said}. Times in ms, without query encoding." + (f"\nLeft out: {left_out}." if left_out else "")
 
 
-def _cells(result: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def _cells(result: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str], list[list[_Cell]]]:
     against = next((row["paired"]["against"] for row in result["rows"] if row["paired"]), None)
     head = ["retriever", *metrics, "search p50", "p95"]
     if against:
@@ -75,23 +108,23 @@ def _cells(result: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str]
     rows = []
     for row in result["rows"]:
         latency = row["latency_ms"]
-        cells = [row["retriever"], *(_interval(row["metrics"][name]) for name in metrics)]
-        cells += [f"{latency['search_p50']:.1f}", f"{latency['search_p95']:.1f}"]
+        cells = [_Cell(row["retriever"]), *(_interval(row["metrics"][name]) for name in metrics)]
+        cells += [_Cell(f"{latency['search_p50']:.1f}"), _Cell(f"{latency['search_p95']:.1f}")]
         if against:
             cells.append(_difference(row["paired"]))
         rows.append(cells)
     return head, rows
 
 
-def _interval(figure: Mapping[str, float]) -> str:
-    return f"{figure['mean'] * 100:.1f} [{figure['low'] * 100:.1f}, {figure['high'] * 100:.1f}]"
+def _interval(figure: Mapping[str, float]) -> _Cell:
+    return _Cell(f"{figure['mean'] * 100:.1f}", f"[{figure['low'] * 100:.1f}, {figure['high'] * 100:.1f}]")
 
 
-def _difference(paired: Mapping[str, Any] | None) -> str:
+def _difference(paired: Mapping[str, Any] | None) -> _Cell:
     if paired is None:
-        return "baseline"
+        return _Cell("baseline")
     figure = paired[_DIFFERENCE]
-    return f"{figure['diff'] * 100:+.1f} [{figure['low'] * 100:+.1f}, {figure['high'] * 100:+.1f}]"
+    return _Cell(f"{figure['diff'] * 100:+.1f}", f"[{figure['low'] * 100:+.1f}, {figure['high'] * 100:+.1f}]")
 
 
 def _best(result: Mapping[str, Any], metrics: Sequence[str]) -> set[tuple[int, int]]:

@@ -123,7 +123,7 @@ class VectorIndex:
         out = np.empty(len(matrix), np.float32)
         if len(matrix):
             swig = faiss.swig_ptr
-            faiss.fvec_inner_products_ny(swig(out), swig(vector), swig(matrix), self.dim, len(matrix))
+            faiss.fvec_inner_products_ny(swig(out), swig(vector), swig(matrix), self.dim, len(matrix))  # type: ignore[attr-defined]  # the stubs lack it
         return out
 
     def search(self, query: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None) -> Ranked:

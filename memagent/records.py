@@ -71,8 +71,11 @@ class Message:
 
     @property
     def line(self) -> str:
-        """The message as a line of its turn's text: ``[role]: content``."""
-        return self.content if self.bare else f"[{self.name or self.role}]: {self.content}"
+        """The message as a line of its turn's text: ``[role]: content``; without text, what is attached to it."""
+        shown = self.content
+        if self.attachments and not shown.strip():
+            shown = f"({', '.join(attachment.kind for attachment in self.attachments)})"
+        return shown if self.bare else f"[{self.name or self.role}]: {shown}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ class MemoryUnit:
     """One stored memory of one user, at one granularity.
 
     ``event_at`` is when it was said (for a derived unit: when its last message was said),
-    ``created_at`` when it was stored, ``updated_at`` when its text last changed. ``key`` is its
+    ``created_at`` when it was stored, ``updated_at`` when it last changed. ``key`` is its
     number in the user's file: units are in the order of their keys.
     """
 

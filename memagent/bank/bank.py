@@ -13,7 +13,7 @@ from memagent.bank.port import Columns, Groups, LexicalUnit
 from memagent.bank.shelf import Shelf, loaded
 from memagent.errors import EncoderMismatch, InvalidInput
 from memagent.lexical import query_terms
-from memagent.records import Granularity, MemoryUnit, Ranked
+from memagent.records import Granularity, MemoryUnit, Ranked, to_micros
 from memagent.stores.port import Attributes, ReadTransaction, UserStore
 
 if TYPE_CHECKING:
@@ -200,8 +200,21 @@ class View:
         return out
 
     def units(self, keys: Sequence[int] | NDArray[np.int64]) -> list[MemoryUnit]:
-        """The units themselves."""
-        return self._transaction.units(np.asarray(keys, dtype=np.int64).tolist())
+        """The units themselves; raises KeyError for one that is hidden."""
+        units = self._transaction.units(np.asarray(keys, dtype=np.int64).tolist())
+        for unit in units:
+            if not self._shows(unit):
+                raise KeyError(f"no visible unit has the key {unit.key}")
+        return units
+
+    def _shows(self, unit: MemoryUnit) -> bool:
+        event_at = to_micros(unit.event_at)
+        if self._as_of is not None and event_at > self._as_of:
+            return False
+        created_at = to_micros(unit.created_at)
+        return self._where is None or self._where(
+            Attributes(unit.session_id, event_at, created_at, unit.roles, unit.agent_id, unit.metadata)
+        )
 
 
 def _own_text(granularity: Granularity) -> LexicalUnit:
@@ -219,4 +232,4 @@ def _groups(turns: Columns, sessions: Columns) -> Groups:
         places = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
         found = known[places] == numbers
         units[found] = sessions.keys[order][places[found]]
-    return Groups(numbers, units, index)
+    return Groups(sessions=numbers, units=units, index=index)

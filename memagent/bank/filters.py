@@ -7,7 +7,8 @@
 
 Fields are metadata keys, and ``event_at``, ``created_at`` (times), ``session_id``, ``agent_id`` and ``role`` (holds if
 any source message has it). A metadata key of one of these names is reached as ``metadata.role``. A comparison
-between values that have no order (a text and a number) is false, ``ne`` and ``nin`` of a missing field are true.
+between values that have no order (a text and a number, or flags) is false; ``ne`` and ``nin`` are the opposites of
+``eq`` and ``in``, thus true of a missing field. ``icontains`` ignores case, and how accents are encoded.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
+from unicodedata import normalize
 
 from memagent.errors import InvalidFilter
 from memagent.records import as_utc, to_micros
@@ -27,37 +29,51 @@ _DEPTH = 50
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     def test(value: Any, wanted: Any) -> bool:
-        numbers = isinstance(value, int | float) and isinstance(wanted, int | float)
         texts = isinstance(value, str) and isinstance(wanted, str)
-        return (numbers or texts) and compare(value, wanted)
+        return (texts or (_is_number(value) and _is_number(wanted))) and compare(value, wanted)
 
     return test
 
 
-def _same(value: Any, wanted: Any) -> bool:
-    # True == 1 in Python, but not to anybody who stored a flag.
-    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def same_value(value: Any, wanted: Any) -> bool:
+    """Equality of JSON values. True == 1 in Python, but not to anybody who stored a flag."""
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(value, list | tuple) and isinstance(wanted, list | tuple):
+        return len(value) == len(wanted) and all(map(same_value, value, wanted))
+    if isinstance(value, Mapping) and isinstance(wanted, Mapping):
+        return value.keys() == wanted.keys() and all(same_value(value[key], wanted[key]) for key in value)
+    return bool(value == wanted)
 
 
 def _contains(value: Any, wanted: Any) -> bool:
     if isinstance(value, str):
         return isinstance(wanted, str) and wanted in value
-    return isinstance(value, list | tuple) and any(_same(item, wanted) for item in value)
+    return isinstance(value, list | tuple) and any(same_value(item, wanted) for item in value)
 
 
 def _icontains(value: Any, wanted: Any) -> bool:
-    return isinstance(value, str) and isinstance(wanted, str) and wanted.casefold() in value.casefold()
+    return isinstance(value, str) and isinstance(wanted, str) and _folded(wanted) in _folded(value)
+
+
+def _folded(text: str) -> str:
+    # Canonical caseless matching, Unicode standard, D145.
+    return normalize("NFD", normalize("NFD", text).casefold())
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": _same,
-    "ne": lambda value, wanted: not _same(value, wanted),
+    "eq": same_value,
+    "ne": lambda value, wanted: not same_value(value, wanted),
     "gt": _ordered(lambda value, wanted: value > wanted),
     "gte": _ordered(lambda value, wanted: value >= wanted),
     "lt": _ordered(lambda value, wanted: value < wanted),
     "lte": _ordered(lambda value, wanted: value <= wanted),
-    "in": lambda value, wanted: any(_same(value, item) for item in wanted),
-    "nin": lambda value, wanted: not any(_same(value, item) for item in wanted),
+    "in": lambda value, wanted: any(same_value(value, item) for item in wanted),
+    "nin": lambda value, wanted: not any(same_value(value, item) for item in wanted),
     "contains": _contains,
     "icontains": _icontains,
 }
@@ -118,10 +134,23 @@ def _operation(field: str, name: object, wanted: Any, read: Callable[[Attributes
         raise InvalidFilter(f"{name!r} on {field!r} needs a list", hint=f'for example {{"{name}": ["a", "b"]}}')
     if field in _TIMES:
         wanted = [_moment(field, item) for item in wanted] if name in ("in", "nin") else _moment(field, wanted)
+    elif not _is_json(wanted):
+        raise InvalidFilter(
+            f"{field!r} is compared with {type(wanted).__name__}, which no metadata can be",
+            hint="use texts, numbers, flags, None, lists or dicts",
+        )
     test = _OPERATORS[name]
     if name in _NEGATIVE:
         return lambda unit: all(value is _MISSING or test(value, wanted) for value in read(unit))
     return lambda unit: any(value is not _MISSING and test(value, wanted) for value in read(unit))
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_json, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_json, value.values()))
+    return value is None or isinstance(value, str | int | float)
 
 
 def _moment(field: str, value: Any) -> int:

@@ -28,7 +28,7 @@ class Columns(NamedTuple):
     event_at: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Groups:
     """The sessions that have visible turns (g of them), and where each visible turn belongs.
 
@@ -78,4 +78,4 @@ class BankView(Protocol):
         """Unit vectors of these units, (len(keys), dim)."""
 
     def units(self, keys: Sequence[int] | NDArray[np.int64]) -> list[MemoryUnit]:
-        """The units themselves, in the order of ``keys``."""
+        """The units themselves, in the order of ``keys``; raises KeyError for one that is hidden."""

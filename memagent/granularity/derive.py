@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from memagent.encoders.port import Encoder
 from memagent.granularity.keywords import keywords
-from memagent.granularity.summary import summarize
+from memagent.granularity.summary import Encode, sentences, summarize
 from memagent.lexical import detect_language
 
+_MAX_CHARACTERS = 200_000  # of a session: keyword extraction takes 4 seconds for a million
 _SPEAKER = re.compile(r"^\[[^\]\n]{1,80}\]: ", re.MULTILINE)
 
 
@@ -21,9 +21,20 @@ class Derived(NamedTuple):
     keywords: str
 
 
-def derive(turns: Sequence[str], encoder: Encoder) -> Derived:
+def derive(turns: Sequence[str], encode: Encode) -> Derived:
     """Summary and keywords of a session from the texts of its turns, in order."""
-    text = _SPEAKER.sub("", "\n".join(turns)).strip()
+    text = _said(turns)
     if not text:
         return Derived("", "")
-    return Derived(summarize(text, encoder), keywords(text, detect_language(text)))
+    return Derived(summarize(text, encode), keywords(text, detect_language(text)))
+
+
+def embedded_texts(turns: Sequence[str]) -> list[str]:
+    """The texts that :func:`derive` has had embedded: what to drop from a cache when the session is forgotten."""
+    return sentences(_said(turns))
+
+
+def _said(turns: Sequence[str]) -> str:
+    """What was said, without who said it; of a very long session every n-th turn."""
+    step = 1 + sum(map(len, turns)) // _MAX_CHARACTERS
+    return _SPEAKER.sub("", "\n".join(turns[::step])).strip()[:_MAX_CHARACTERS]

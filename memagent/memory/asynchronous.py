@@ -87,6 +87,7 @@ class AsyncMemory:
         self._executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="memagent")
 
     async def _run(self, flow: Flow[T]) -> T:
+        self._core.refuse_if_closed()
         return await run_async(flow, self._executor)
 
     async def add(
@@ -103,9 +104,9 @@ class AsyncMemory:
         """Remember messages, word for word; durable when this returns.
 
         ``messages``: a text, a dict with ``role`` and ``content`` (OpenAI content parts are accepted; optional
-        ``name``, ``timestamp``, ``id``), a LangChain message, or a list of these. They become turns of the session ``session_id``
-        (None: a new session), said at ``timestamp`` (None: now; never naive) unless they carry a time. A reply to
-        the session's last turn completes that turn. One result for each turn added or completed.
+        ``name``, ``timestamp``, ``id``), a LangChain message, or a list of these. They become turns of the session
+        ``session_id`` (None: a new session), said at ``timestamp`` (None: now; never naive) unless they carry a
+        time. A reply to the session's last turn completes that turn. One result for each turn added or completed.
 
         Raises InvalidInput (and its kinds) for what cannot be stored, StoreError if the file cannot be written;
         then nothing of the call is stored.
@@ -160,8 +161,8 @@ class AsyncMemory:
 
         ``retriever``: a name (see ``memagent.retrievers.names()``) or a retriever; None is this memory's own.
         ``granularity``: "turn" (default), "session", "summary" or "keywords". ``filters``: see
-        :mod:`memagent.bank.filters`; they act inside the search. ``as_of`` hides what was said later. ``max_tokens`` passes over results that do not
-        fit. ``explain`` adds ``score_details`` to each result, and a ``trace``.
+        :mod:`memagent.bank.filters`; they act inside the search. ``as_of`` hides what was said later. ``max_tokens``
+        passes over results that do not fit. ``explain`` adds ``score_details`` to each result, and a ``trace``.
 
         Raises UnknownUser if nothing is stored for the user, InvalidInput (and its kinds) for unusable arguments.
         """
@@ -302,9 +303,9 @@ class AsyncMemory:
     async def close(self) -> None:
         """Close all files; later calls raise. What was acknowledged is on disk already."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._deriver.stop)
-        await loop.run_in_executor(None, self._executor.shutdown)
-        await loop.run_in_executor(None, self._core.banks.close)
+        self._core.closed = True
+        for step in (self._deriver.stop, self._executor.shutdown, self._core.banks.close):
+            await loop.run_in_executor(None, step)
 
     async def __aenter__(self) -> AsyncMemory:
         return self

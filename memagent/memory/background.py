@@ -6,10 +6,10 @@ import logging
 import threading
 import time
 
-from memagent.errors import MemagentError, NotFound
+from memagent.errors import EncoderError, MemagentError, NotFound, StoreError
 from memagent.memory.core import Core
 from memagent.memory.flow import run
-from memagent.memory.writing import derive_sessions
+from memagent.memory.writing import derive_sessions, due_sessions
 
 _PAUSE = 0.5  # seconds without a call before work is begun
 _log = logging.getLogger("memagent")
@@ -18,7 +18,8 @@ _log = logging.getLogger("memagent")
 class Deriver:
     """One thread, begun with the first closed session and ended by :meth:`stop`.
 
-    What is due is marked in the users' files: work that is cut off is taken up when the user is next written to.
+    What is due is marked in the users' files: work that is cut off is taken up when another session of the user is
+    closed, or by ``flush``.
     """
 
     def __init__(self, core: Core) -> None:
@@ -46,19 +47,41 @@ class Deriver:
                     self._changed.wait()
                 if self._stopping:
                     return
-                idle = time.monotonic() - self._core.last_used
-                if idle < _PAUSE:
-                    self._changed.wait(_PAUSE - idle)
-                    continue
                 user_id = next(iter(self._due))
                 del self._due[user_id]
             try:
-                run(derive_sessions(self._core, user_id))
+                self._serve(user_id)
             except NotFound:
                 pass  # forgotten meanwhile
-            except MemagentError as error:
-                # Nobody waits for this thread: the work stays marked in the file, and flush() raises what went wrong.
-                _log.warning("summaries of a closed session could not be written: %s", error)
+            except StoreError as error:
+                self._warn(error)
+
+    def _serve(self, user_id: str) -> None:
+        """Derive a user's closed sessions, each after a pause."""
+        if not self._wait_for_a_pause():
+            return
+        for session_id in due_sessions(self._core, user_id):
+            if not self._wait_for_a_pause():
+                return
+            try:
+                run(derive_sessions(self._core, user_id, only=session_id))
+            except EncoderError as error:
+                self._warn(error)  # perhaps this session's text only
+
+    @staticmethod
+    def _warn(error: MemagentError) -> None:
+        # Nobody waits for this thread: the work stays marked in the file, and flush() raises what went wrong.
+        _log.warning("summaries of a closed session could not be written: %s", error)
+
+    def _wait_for_a_pause(self) -> bool:
+        """Wait until the memory is not in use; False if the thread is to end instead."""
+        with self._changed:
+            while not self._stopping:
+                idle = time.monotonic() - self._core.last_used
+                if idle >= _PAUSE:
+                    return True
+                self._changed.wait(_PAUSE - idle)
+        return False
 
     def stop(self) -> None:
         """End the thread after the session it is at."""

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from memagent.bank.bank import MemoryBank
-from memagent.errors import InvalidInput, StoreError, UserForgotten
+from memagent.errors import InvalidInput, NotFound, StoreError, UserForgotten
 from memagent.stores.port import MemoryStore, UserStore
 from memagent.stores.sqlite_user import owner_of
+
+_log = logging.getLogger("memagent")
+
+
+class _Lease:
+    """One open bank, by how many calls it is in use, and whether it goes when the last of them ends."""
+
+    def __init__(self, bank: MemoryBank) -> None:
+        self.bank = bank
+        self.users = 0
+        self.leaving = False
 
 
 class Banks:
@@ -21,12 +34,11 @@ class Banks:
         self._store = store
         self._make = make
         self._limit = limit
-        self._open: OrderedDict[str, MemoryBank] = OrderedDict()
-        self._leases: dict[str, int] = {}
+        self._open: OrderedDict[str, _Lease] = OrderedDict()
+        self._gates: dict[str, threading.Lock] = {}
         self._mutex = threading.Lock()
-        self._process = os.getpid()
-        self._abandoned: list[object] = []
         self._closed = False
+        _ALL.add(self)
 
     @contextmanager
     def lease(self, user_id: str, *, create: bool = False) -> Iterator[MemoryBank]:
@@ -42,75 +54,127 @@ class Banks:
 
     @contextmanager
     def _leased(self, owner: str, opener: Callable[[], UserStore]) -> Iterator[MemoryBank]:
-        bank = self._take(owner, opener)
+        lease = self._take(owner, opener)
         try:
-            yield bank
-        except (UserForgotten, StoreError):
-            # The handle may be stale or in an unknown state; the next call opens the file anew.
-            self._drop(owner, bank)
+            yield lease.bank
+        except BaseException as error:
+            if isinstance(error, UserForgotten) or not isinstance(error, InvalidInput | NotFound):
+                # The handle may be stale or the indexes half brought up to date: the next call opens the file anew.
+                self._drop(owner, lease)
             raise
         finally:
-            self._give_back(owner)
+            self._give_back(lease)
 
-    def _take(self, owner: str, opener: Callable[[], UserStore]) -> MemoryBank:
+    def _take(self, owner: str, opener: Callable[[], UserStore]) -> _Lease:
         with self._mutex:
-            if self._closed:
-                raise InvalidInput("this memory is closed", hint="make a new Memory on the same path")
-            self._leave_parent()
-            bank = self._open.get(owner)
-            if bank is None:
-                bank = self._open[owner] = self._make(opener())
-            self._open.move_to_end(owner)
-            self._leases[owner] = self._leases.get(owner, 0) + 1
-            self._evict()
-            return bank
+            lease = self._used(owner)
+            if lease is None:
+                gate = self._gates.setdefault(owner, threading.Lock())
+        if lease is None:
+            # Opening may have to wait for other processes; meanwhile the other users go on.
+            with gate:
+                lease = self._opened(owner, opener)
+        self._evict()
+        return lease
 
-    def _leave_parent(self) -> None:
-        """After a fork, leave the parent's connections alone: SQLite forbids using or closing them here."""
-        if self._process != os.getpid():
-            self._abandoned.extend(self._open.values())
-            self._open.clear()
-            self._leases.clear()
-            self._process = os.getpid()
+    def _opened(self, owner: str, opener: Callable[[], UserStore]) -> _Lease:
+        with self._mutex:
+            lease = self._used(owner)  # another thread may have opened it at this gate
+        if lease is not None:
+            return lease
+        try:
+            new = _Lease(self._make(opener()))
+        finally:
+            with self._mutex:
+                self._gates.pop(owner, None)
+        with self._mutex:
+            if self._closed or owner in self._open:
+                new.leaving = True
+            else:
+                self._open[owner] = new
+            new.users = 1
+        return new
+
+    def _used(self, owner: str) -> _Lease | None:
+        if self._closed:
+            raise InvalidInput("this memory is closed", hint="make a new Memory on the same path")
+        lease = self._open.get(owner)
+        if lease is not None:
+            self._open.move_to_end(owner)
+            lease.users += 1
+        return lease
+
+    def _give_back(self, lease: _Lease) -> None:
+        with self._mutex:
+            lease.users -= 1
+            last = lease.leaving and lease.users <= 0
+        if last:
+            self._close(lease)
+        self._evict()
 
     def _evict(self) -> None:
         if self._store.volatile:
             return
-        for owner in [o for o in self._open if not self._leases.get(o)][: max(0, len(self._open) - self._limit)]:
-            self._open.pop(owner).store.close()
-
-    def _give_back(self, owner: str) -> None:
         with self._mutex:
-            left = self._leases.get(owner, 1) - 1
-            if left:
-                self._leases[owner] = left
-            else:
-                self._leases.pop(owner, None)
-                self._evict()
+            unused = [owner for owner, lease in self._open.items() if not lease.users]
+            leases = [self._open.pop(owner) for owner in unused[: max(0, len(self._open) - self._limit)]]
+        for lease in leases:
+            self._close(lease)
 
-    def _drop(self, owner: str, bank: MemoryBank) -> None:
-        if self._store.volatile:
-            return  # what was committed is still there, and a failed call has rolled back
+    def _drop(self, owner: str, lease: _Lease) -> None:
+        """Have a bank closed as soon as nobody uses it, and the next call open another."""
         with self._mutex:
-            if self._open.get(owner) is bank:
+            if self._open.get(owner) is lease:
                 del self._open[owner]
-                # Not closed here: another thread may be using it. It goes with its last reference.
+            lease.leaving = True
+
+    def _close(self, lease: _Lease) -> None:
+        if self._store.volatile:
+            return  # what was committed is in the store, which keeps it
+        try:
+            lease.bank.store.close()
+        except StoreError as error:
+            # Nothing is lost: what was committed is in the file or its log, and the call at hand is another one.
+            _log.warning("a user's file could not be closed cleanly: %s", error)
 
     def close_user(self, user_id: str) -> None:
-        """Let go of a user's bank, because the user is being erased."""
+        """Let go of a user's bank; calls that are using it finish with it."""
+        owner = owner_of(user_id)
         with self._mutex:
-            bank = self._open.pop(owner_of(user_id), None)
-        if bank is not None and not self._store.volatile:
-            bank.store.close()
+            lease = self._open.pop(owner, None)
+            if lease is None:
+                return
+            lease.leaving = True
+            unused = not lease.users
+        if unused:
+            self._close(lease)
 
     def close(self) -> None:
         """Close every bank; later calls raise."""
         with self._mutex:
             self._closed = True
-            banks = [] if self._process != os.getpid() else list(self._open.values())
+            leases = list(self._open.values())
             self._open.clear()
-        for bank in banks:
-            bank.store.close()
+        for lease in leases:
+            self._close(lease)
+
+    def after_fork(self) -> None:
+        """In a forked child: the calls of other threads do not exist here."""
+        self._mutex = threading.Lock()
+        self._gates.clear()
+        for lease in self._open.values():
+            lease.users = 0
 
     def __len__(self) -> int:
         return len(self._open)
+
+
+_ALL: weakref.WeakSet[Banks] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for banks in _ALL:
+        banks.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,13 +11,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memagent.bank.filters import Predicate, compile_filter
-from memagent.errors import InvalidInput, StoreCorrupt
+from memagent.errors import InvalidInput, MemagentError, StoreBusy, StoreCorrupt
+from memagent.granularity import embedded_texts
 from memagent.memory.core import Core
 from memagent.memory.flow import Flow
-from memagent.memory.ingest import lexical_terms, mean_vector, sum_of
-from memagent.memory.messages import as_metadata
+from memagent.memory.ingest import lexical_terms
+from memagent.memory.messages import as_label, as_metadata
 from memagent.memory.reading import memory_of, no_memory
 from memagent.memory.replies import ChangeReply, DeletedReply, Erased
+from memagent.memory.sessions import (
+    DERIVED,
+    derived_keys,
+    drop_derived,
+    gathered_from,
+    mean_vector,
+    sum_of,
+    write_own_unit,
+)
 from memagent.memory.writing import derive_sessions
 from memagent.records import Granularity, MemoryUnit, to_micros, utc_now
 from memagent.stores.port import ReadTransaction, SessionState, UnitDraft, WriteTransaction
@@ -25,7 +36,7 @@ from memagent.stores.sqlite import checked_user_id
 if TYPE_CHECKING:
     from memagent.records import Vector
 
-_DERIVED = (Granularity.SUMMARY, Granularity.KEYWORDS)
+_log = logging.getLogger("memagent")
 
 
 def update(
@@ -52,8 +63,22 @@ def update(
             return bank.store.user_id, unit.session_id
 
     owner, session_id = yield write
-    yield from derive_sessions(core, owner, only=session_id)
+    yield from _derive_again(core, owner, [session_id])
     return ChangeReply(id=memory_id, event="UPDATE", message="the memory was updated")
+
+
+def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> Flow[None]:
+    """Write summaries and keywords of changed sessions, if they are closed.
+
+    The change itself is committed: that they cannot be written now must not look as if it had failed. They stay marked
+    as due.
+    """
+    try:
+        for session_id in session_ids:
+            yield from derive_sessions(core, user_id, only=session_id)
+    except MemagentError as error:
+        _log.warning("summaries of a changed session could not be written: %s", error)
+        core.closed_session(user_id)
 
 
 def _checked_text(text: object, limit: int) -> str:
@@ -105,26 +130,11 @@ def _replace(
 
 def _refresh(transaction: WriteTransaction, state: SessionState) -> None:
     """Bring a session and its unit up to date with the turns it has now; derived texts go, to be written anew."""
-    stale = [key for granularity in _DERIVED for key in transaction.keys_of(state.number, granularity)]
-    transaction.delete_units(stale, log=False)
-    turns = transaction.units(transaction.keys_of(state.number, Granularity.TURN))
-    transaction.save_session(replace(state, turns=len(turns), derived=False))
-    (unit,) = transaction.units([state.unit])
-    first, *others = turns
-    agreed = {k: v for k, v in first.metadata.items() if all(turn.metadata.get(k) == v for turn in others)}
-    draft = UnitDraft(
-        id=unit.id,
-        session=state.number,
-        granularity=Granularity.SESSION,
-        text=None,
-        event_at=max(to_micros(turn.event_at) for turn in turns),
-        at=to_micros(utc_now()),
-        roles=tuple(dict.fromkeys(role for turn in turns for role in turn.roles)),
-        agent_id=state.agent_id,
-        metadata=agreed,
-        vector=mean_vector(state.vector_sum),
-    )
-    transaction.replace_unit(state.unit, draft, log=False)
+    drop_derived(transaction, state.number)
+    transaction.save_session(replace(state, derived=False))
+    (unit,) = transaction.units([state.unit], whole=False)
+    turns = gathered_from(transaction, state.number)
+    write_own_unit(transaction, state, unit, turns, now=to_micros(utc_now()), vector=None)
 
 
 def delete(core: Core, memory_id: str, *, user_id: str | None) -> Flow[ChangeReply]:
@@ -141,7 +151,7 @@ def delete(core: Core, memory_id: str, *, user_id: str | None) -> Flow[ChangeRep
 
     owner, session_id, texts = yield write
     yield partial(forget_vectors, core, texts)
-    yield from derive_sessions(core, owner, only=session_id)
+    yield from _derive_again(core, owner, [session_id])
     return ChangeReply(id=memory_id, event="DELETE", message="the memory was deleted")
 
 
@@ -153,27 +163,29 @@ def delete_all(
     checked_user_id(user_id)
     conditions = [] if filters is None else [compile_filter(filters)]
     if session_id is not None:
-        conditions.append(compile_filter({"session_id": session_id}))
+        label = as_label(session_id, "session_id")
+        conditions.append(lambda unit: unit.session_id == label)
 
-    def write() -> tuple[int, list[str]]:
+    def write() -> tuple[list[MemoryUnit], list[str]]:
         with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
             units = _matching(transaction, conditions)
-            return len(units), _remove(transaction, units)
+            return units, _remove(transaction, units)
 
-    count, texts = yield write
+    units, texts = yield write
     yield partial(forget_vectors, core, texts)
-    yield from derive_sessions(core, user_id)
+    yield from _derive_again(core, user_id, list(dict.fromkeys(unit.session_id for unit in units)))
+    count = len(units)
     return DeletedReply(deleted=count, message=f"{count} memories were deleted")
 
 
 def _matching(transaction: ReadTransaction, conditions: Sequence[Predicate]) -> list[MemoryUnit]:
     attributes = transaction.attributes()
     keys = sorted(key for key, unit in attributes.items() if all(condition(unit) for condition in conditions))
-    return [unit for unit in transaction.units(keys) if unit.granularity is Granularity.TURN]
+    return [unit for unit in transaction.units(keys, whole=False) if unit.granularity is Granularity.TURN]
 
 
 def _remove(transaction: WriteTransaction, units: Sequence[MemoryUnit]) -> list[str]:
-    """Delete units and what follows from it for their sessions; all texts that are no longer stored."""
+    """Delete units and what follows from it for their sessions; all texts that may be in an encoder's cache."""
     by_session: dict[str, list[MemoryUnit]] = {}
     for unit in units:
         by_session.setdefault(unit.session_id, []).append(unit)
@@ -182,33 +194,43 @@ def _remove(transaction: WriteTransaction, units: Sequence[MemoryUnit]) -> list[
     for session_id, members in by_session.items():
         state = transaction.session(session_id)
         assert state is not None
-        derived = transaction.units([key for g in _DERIVED for key in transaction.keys_of(state.number, g)])
-        if all(unit.granularity in _DERIVED for unit in members):
+        if all(unit.granularity in DERIVED for unit in members):
+            texts += _embedded(transaction, members, [])
             transaction.delete_units([unit.key for unit in members], at=now)
-            texts += [unit.text for unit in members]
             continue
         turns = transaction.units(transaction.keys_of(state.number, Granularity.TURN))
         whole = any(unit.granularity is Granularity.SESSION for unit in members)
         gone = turns if whole else [unit for unit in members if unit.granularity is Granularity.TURN]
-        texts += [unit.text for unit in (*gone, *derived)]
-        _remove_turns(transaction, state, gone, len(turns), now)
+        derived = transaction.units(derived_keys(transaction, state.number), whole=False)
+        texts += _embedded(transaction, [*gone, *derived], turns)
+        _remove_turns(transaction, state, gone, turns, now)
     return texts
 
 
+def _embedded(transaction: ReadTransaction, units: Sequence[MemoryUnit], session: Sequence[MemoryUnit]) -> list[str]:
+    """What an encoder has seen of units (present and former texts) and of the session with these turns."""
+    former = [change.old_text for unit in units for change in transaction.history(unit.id) if change.old_text]
+    said = [turn.text for turn in session]
+    return [*(unit.text for unit in units), *former, "\n".join(said), *embedded_texts(said)]
+
+
 def _remove_turns(
-    transaction: WriteTransaction, state: SessionState, gone: Sequence[MemoryUnit], turns: int, now: int
+    transaction: WriteTransaction,
+    state: SessionState,
+    gone: Sequence[MemoryUnit],
+    turns: Sequence[MemoryUnit],
+    now: int,
 ) -> None:
     keys = [unit.key for unit in gone]
-    if len(gone) == turns:
-        derived = [key for granularity in _DERIVED for key in transaction.keys_of(state.number, granularity)]
-        transaction.delete_units([*keys, *derived, state.unit], at=now)
+    if len(gone) == len(turns):
+        transaction.delete_units([*keys, *derived_keys(transaction, state.number), state.unit], at=now)
         transaction.delete_session(state.number)
         return
     total = state.vector_sum
     for data in transaction.vectors(keys).values():
         total = None if total is None else total - np.frombuffer(data, "<f4")
     transaction.delete_units(keys, at=now)
-    _refresh(transaction, replace(state, vector_sum=total))
+    _refresh(transaction, replace(state, turns=len(turns) - len(gone), vector_sum=total))
 
 
 def forget_vectors(core: Core, texts: Sequence[str]) -> int:
@@ -231,12 +253,16 @@ def forget_user(core: Core, *, user_id: str) -> Flow[Erased]:
     def readable() -> tuple[list[str], dict[str, int]]:
         with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
             units = transaction.units(sorted(transaction.attributes()))
-            replaced = [change.old_text for change in transaction.history() if change.old_text]
-            return [*(unit.text for unit in units), *replaced], transaction.counts()
+            texts = [text for unit in units for text in (unit.text, *_sentences(transaction, unit))]
+            texts += [change.old_text for change in transaction.history() if change.old_text]
+            return texts, transaction.counts()
 
     def erase() -> None:
-        core.banks.close_user(user_id)
-        core.store.forget(user_id)
+        try:
+            core.store.forget(user_id)
+        finally:
+            # Afterwards: a bank opened meanwhile would keep the erased file alive.
+            core.banks.close_user(user_id)
 
     texts, counts = yield texts_and_counts
     cached = yield partial(forget_vectors, core, texts)
@@ -248,6 +274,15 @@ def forget_user(core: Core, *, user_id: str) -> Flow[Erased]:
         messages=counts["messages"],
         cached_vectors=cached,
     )
+
+
+def _sentences(transaction: ReadTransaction, unit: MemoryUnit) -> list[str]:
+    """What was embedded of a session to write its summary."""
+    if unit.granularity is not Granularity.SESSION:
+        return []
+    state = transaction.session(unit.session_id)
+    keys = transaction.keys_of(state.number, Granularity.TURN) if state else []
+    return embedded_texts([turn.text for turn in transaction.units(keys)])
 
 
 def reindex(core: Core, *, user_id: str) -> Flow[int]:
@@ -267,11 +302,11 @@ def reindex(core: Core, *, user_id: str) -> Flow[int]:
         with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
             stored = {u.key: u.text for u in transaction.units(sorted(transaction.attributes())) if u.key in by_key}
             if stored != {unit.key: unit.text for unit in own}:
-                raise InvalidInput("the user's memories changed during the reindexing", hint="run it again")
+                raise StoreBusy("the user's memories changed during the reindexing", hint="run it again")
             transaction.set_encoder(core.encoder.fingerprint, core.encoder.dim)
             for state in transaction.sessions():
                 keys = transaction.keys_of(state.number, Granularity.TURN)
-                total = sum_of([by_key[key] for key in keys], None)
+                total = sum_of(by_key[key] for key in keys)
                 transaction.save_session(
                     replace(state, vector_sum=total, derived=state.derived and not core.text_vectors)
                 )
@@ -279,7 +314,6 @@ def reindex(core: Core, *, user_id: str) -> Flow[int]:
                 assert mean is not None
                 by_key[state.unit] = mean
             transaction.set_vectors({key: vector.astype("<f4").tobytes() for key, vector in by_key.items()})
-        core.banks.close_user(user_id)
 
     yield write
     return len(own)

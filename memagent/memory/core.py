@@ -5,14 +5,17 @@ This class holds what the verbs share; the verbs themselves are in the modules n
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memagent.bank.bank import MemoryBank
-from memagent.errors import InvalidInput
+from memagent.errors import EncoderError, InvalidInput, InvalidVector, MemagentError
+from memagent.index import checked_vectors
 from memagent.memory.banks import Banks
 from memagent.memory.flow import Flow
 from memagent.records import Granularity
@@ -21,7 +24,7 @@ from memagent.stores.sqlite import MemoryOnlyStore, SQLiteStore
 
 if TYPE_CHECKING:
     from memagent.encoders.port import Encoder
-    from memagent.records import Vectors
+    from memagent.records import Vector, Vectors
     from memagent.retrievers.port import Retriever
 
 
@@ -55,10 +58,11 @@ class Core:
             raise InvalidInput(f"session_vectors is {session_vectors!r}", hint="use 'mean' or 'text'")
         self.text_vectors = session_vectors == "text"
         self.background = background
-        self.store: MemoryStore = store or _store_at(path, self.timeout)
+        self.store: MemoryStore = _store_at(path, self.timeout) if store is None else store
         limit = int(positive(max_open_users, "max_open_users"))
         self.banks = Banks(self.store, self._bank, limit=limit)
         self.last_used = time.monotonic()
+        self.closed = False
         self.on_closed: Callable[[str], None] | None = None
 
     def _bank(self, store: UserStore) -> MemoryBank:
@@ -80,15 +84,32 @@ class Core:
 
     def encode(self, texts: Sequence[str]) -> Flow[Vectors]:
         """Vectors of stored texts, (len(texts), dim)."""
-        from memagent.index import checked_vectors
-
-        listed = list(texts)
-
-        def work() -> Vectors:
-            return checked_vectors(self.encoder.encode_documents(listed), self.encoder.dim, rows=len(listed))
-
-        vectors: Vectors = yield work
+        vectors: Vectors = yield partial(self.vectors, list(texts))
         return vectors
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of stored texts, (len(texts), dim); raises EncoderError if there are none that can be used."""
+        return self._encoded(self.encoder.encode_documents, texts)
+
+    def query_vector(self, text: str) -> Vector:
+        """The vector of a question, (dim,); raises EncoderError."""
+        vector: Vector = self._encoded(self.encoder.encode_queries, [text])[0]
+        return vector
+
+    def _encoded(self, encode: Callable[[Sequence[str]], Vectors], texts: Sequence[str]) -> Vectors:
+        try:
+            return checked_vectors(encode(texts), self.encoder.dim, rows=len(texts))
+        except InvalidVector as error:
+            raise EncoderError(f"the encoder {self.encoder.name!r} is at fault: {error.message}") from error
+        except MemagentError:
+            raise
+        except Exception as error:
+            raise EncoderError(f"the encoder {self.encoder.name!r} failed: {type(error).__name__}: {error}") from error
+
+    def refuse_if_closed(self) -> None:
+        """Raise InvalidInput after the memory was closed."""
+        if self.closed:
+            raise InvalidInput("this memory is closed", hint="make a new Memory on the same path")
 
     def touch(self) -> None:
         """Note that the memory is in use: background work waits for a pause."""
@@ -112,7 +133,7 @@ def _store_at(path: object, timeout: float) -> MemoryStore:
 
 
 def positive(value: Any, what: str) -> float:
-    """``value`` if it is a number above 0; raises InvalidInput."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    """``value`` if it is a finite number above 0; raises InvalidInput."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise InvalidInput(f"{what} is {value!r}", hint=f"{what} is a number above 0")
     return value

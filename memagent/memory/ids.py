@@ -21,7 +21,7 @@ def owner_of_memory(identifier: object) -> str:
     """Whose file a memory is in; raises UnknownMemory for what cannot be an id of ours."""
     if not isinstance(identifier, str):
         raise InvalidInput(f"a memory id is a text, not {type(identifier).__name__}", hint="pass the 'id' of a result")
-    owner, dash, rest = identifier.rpartition("-")
-    if not dash or not owner or not rest:
+    owner = identifier.rpartition("-")[0]
+    if not owner or not identifier.isascii():
         raise UnknownMemory(f"no memory has the id {identifier[:100]!r}", hint="pass the 'id' of a result")
     return owner

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from memagent.bank.filters import same_value
 from memagent.granularity import group_turns, joins_previous, turn_text
 from memagent.lexical import analyze, detect_language, terms_to_bytes
 from memagent.memory.ids import memory_id, new_ulid
+from memagent.memory.sessions import Gathered, drop_derived, gathered, gathered_from, sum_of, write_own_unit
 from memagent.records import Granularity, MemoryUnit, Message, Session, to_micros
 from memagent.stores.port import ReadTransaction, SessionState, StoredMessage, UnitDraft, WriteTransaction
 
@@ -62,9 +64,8 @@ class SessionPlan:
 def open_turn(transaction: ReadTransaction, session_id: str) -> MemoryUnit | None:
     """The last turn of a stored session: the one that a reply would complete."""
     state = transaction.session(session_id)
-    keys = transaction.keys_of(state.number, Granularity.TURN) if state else []
-    units = transaction.units(keys[-1:])
-    return units[0] if units else None
+    key = transaction.last_key(state.number, Granularity.TURN) if state else None
+    return None if key is None else transaction.units([key])[0]
 
 
 def wants_open_turn(session: Session) -> bool:
@@ -73,19 +74,36 @@ def wants_open_turn(session: Session) -> bool:
 
 
 def plan(sessions: Sequence[Session], open_turns: Mapping[str, MemoryUnit | None]) -> list[SessionPlan]:
-    """The turns that a call will write, given the stored turns that its sessions may complete."""
+    """The turns that a call will write, given the stored turns that its sessions may complete.
+
+    A session may come in several pieces: a reply at the beginning of a later one belongs to the turn before it.
+    """
     plans: list[SessionPlan] = []
-    continued: set[str] = set()
+    latest: dict[str, int] = {}
     for session in sessions:
         session_id = session.id or new_ulid()
         groups = group_turns(session.messages)
-        stored = open_turns.get(session_id) if joins_previous(groups[0][0]) and session_id not in continued else None
+        stored = None
+        if joins_previous(groups[0][0]):
+            if session_id in latest:
+                place = latest[session_id]
+                plans[place] = _continued(plans[place], groups.pop(0))
+            else:
+                stored = open_turns.get(session_id)
+        if not groups:
+            continue
         turns = [TurnPlan(messages=group, text=turn_text(group)) for group in groups]
         if stored is not None:
             turns[0] = TurnPlan(messages=groups[0], text=f"{stored.text}\n{turns[0].text}", completes=stored)
+        latest[session_id] = len(plans)
         plans.append(SessionPlan(session=session, id=session_id, turns=tuple(turns)))
-        continued.add(session_id)
     return plans
+
+
+def _continued(planned: SessionPlan, replies: tuple[Message, ...]) -> SessionPlan:
+    *turns, last = planned.turns
+    longer = replace(last, messages=(*last.messages, *replies), text=f"{last.text}\n{turn_text(replies)}")
+    return replace(planned, turns=(*turns, longer))
 
 
 class Encoded(NamedTuple):
@@ -114,13 +132,17 @@ class Writer:
         self._now = now
         self._close = close
         self._session_vectors = session_vectors
+        self.has_closed = False
+        """Whether a session that was open before is closed now: its summary and keywords are due."""
 
     def still_true(self, plans: Sequence[SessionPlan]) -> bool:
         """Whether the turns to be completed are as they were when the plan was made."""
+        seen: set[str] = set()
         for session in plans:
-            expected = session.turns[0].completes
-            if wants_open_turn(session.session) and open_turn(self._tx, session.id) != expected:
+            looked_up = session.id not in seen and wants_open_turn(session.session)
+            if looked_up and open_turn(self._tx, session.id) != session.turns[0].completes:
                 return False
+            seen.add(session.id)
         return True
 
     def write(self, plans: Sequence[SessionPlan]) -> list[Stored]:
@@ -156,13 +178,14 @@ class Writer:
             agent_id=session.session.agent_id or state.agent_id,
         )
         self._tx.save_session(state)
-        self._drop_derived(state.number)
-        self._refresh_session_unit(state, [*completed, *added], session, is_new=is_new)
+        drop_derived(self._tx, state.number)
+        self._refresh_own_unit(state, [*completed, *added], session, is_new=is_new)
         return [_stored(d, "UPDATE", session.id) for d in completed] + [_stored(d, "ADD", session.id) for d in added]
 
     def _begin(self, session: SessionPlan) -> SessionState:
         for other in self._tx.sessions(closed=False):
             self._tx.save_session(replace(other, closed=True))
+            self.has_closed = True
         number = self._tx.insert_session(session.id, agent_id=session.session.agent_id)
         first = session.turns[0].messages[0]
         unit = UnitDraft(
@@ -232,38 +255,18 @@ class Writer:
         self._tx.insert_messages([StoredMessage(unit.key, m, self._now) for m in turn.messages])
         return draft, encoded.vector - before
 
-    def _drop_derived(self, number: int) -> None:
-        stale = [k for g in (Granularity.SUMMARY, Granularity.KEYWORDS) for k in self._tx.keys_of(number, g)]
-        if stale:
-            self._tx.delete_units(stale, log=False)
-
-    def _refresh_session_unit(
+    def _refresh_own_unit(
         self, state: SessionState, written: Sequence[UnitDraft], session: SessionPlan, *, is_new: bool
     ) -> None:
-        """Bring a session's own unit up to date; its metadata is what all its turns agree on."""
-        (unit,) = self._tx.units([state.unit])
-        known = written[0].metadata if is_new else unit.metadata
-        agreed = {k: v for k, v in known.items() if all(d.metadata.get(k, _ABSENT) == v for d in written)}
+        (unit,) = self._tx.units([state.unit], whole=False)
+        turns = [Gathered(draft.event_at, draft.roles, dict(draft.metadata)) for draft in written]
+        completed = session.turns[0].completes
+        if completed is not None and not same_value(completed.metadata, written[0].metadata):
+            turns = [gathered_from(self._tx, state.number)]  # the turns may agree on more than they did before
+        elif not is_new:
+            turns.insert(0, Gathered(to_micros(unit.event_at), unit.roles, dict(unit.metadata)))
         vector = self._session_vectors.get(session.text) if is_new else None
-        self._tx.replace_unit(
-            state.unit,
-            UnitDraft(
-                id=unit.id,
-                session=state.number,
-                granularity=Granularity.SESSION,
-                text=None,
-                event_at=max([draft.event_at for draft in written] + ([] if is_new else [to_micros(unit.event_at)])),
-                at=self._now,
-                roles=tuple(dict.fromkeys([*unit.roles, *(role for draft in written for role in draft.roles)])),
-                agent_id=state.agent_id,
-                metadata=agreed,
-                vector=mean_vector(state.vector_sum) if vector is None else vector,
-            ),
-            log=False,
-        )
-
-
-_ABSENT = object()
+        write_own_unit(self._tx, state, unit, gathered(turns), now=self._now, vector=vector)
 
 
 def _stored(draft: UnitDraft, event: str, session_id: str) -> Stored:
@@ -273,23 +276,3 @@ def _stored(draft: UnitDraft, event: str, session_id: str) -> Stored:
 def roles_of(messages: Sequence[Message]) -> tuple[str, ...]:
     """The distinct roles of messages, in order."""
     return tuple(dict.fromkeys(message.role for message in messages))
-
-
-def sum_of(vectors: Sequence[Vector], start: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """``start`` plus the sum of vectors, (dim,) float64; None only if there is nothing to add."""
-    if not vectors:
-        return start
-    total: NDArray[np.float64] = np.sum(np.stack(vectors), axis=0, dtype=np.float64)
-    return total if start is None else start + total
-
-
-def mean_vector(total: NDArray[np.float64] | None) -> Vector | None:
-    """The direction of a sum of vectors, (dim,) float32; where they cancel out, the first axis."""
-    if total is None:
-        return None
-    norm = float(np.linalg.norm(total))
-    if norm < 1e-9:
-        axis = np.zeros(len(total), np.float32)
-        axis[0] = 1.0
-        return axis
-    return (total / norm).astype(np.float32)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -14,15 +16,17 @@ MessagesInput: TypeAlias = "str | Mapping[str, Any] | Message | Sequence[Mapping
 SessionInput: TypeAlias = "Session | Mapping[str, Any]"
 
 MAX_MESSAGE_BYTES = 1 << 20
-_LANGCHAIN_ROLES = {"human": "user", "ai": "assistant", "HumanMessage": "user", "AIMessage": "assistant"}
+_LANGCHAIN_ROLES = {"human": "user", "ai": "assistant"}
 _SHAPES = "pass a text, a dict with 'role' and 'content', a LangChain message, or a list of these"
 
 
-def as_messages(value: object, *, at: datetime, limit: int = MAX_MESSAGE_BYTES) -> tuple[Message, ...]:
+def as_messages(
+    value: object, *, at: datetime, limit: int = MAX_MESSAGE_BYTES, within: str = ""
+) -> tuple[Message, ...]:
     """Messages from any accepted shape, with ids and times; empty ones (no text, no attachment) are left out.
 
-    ``at`` is when those without a time of their own were said. ``limit`` is in bytes of UTF-8 a message. Raises
-    InvalidMessage, InvalidTime or DuplicateId.
+    ``at`` is when those without a time of their own were said. ``limit`` is in bytes of UTF-8 a message. ``within``
+    says in error messages where they are. Raises InvalidMessage, InvalidTime or DuplicateId.
     """
     parts: Iterable[object]
     if isinstance(value, list | tuple):
@@ -30,56 +34,55 @@ def as_messages(value: object, *, at: datetime, limit: int = MAX_MESSAGE_BYTES) 
     elif isinstance(value, str | Mapping | Message) or hasattr(value, "content"):
         parts = (value,)
     else:
-        raise InvalidMessage(f"messages cannot be {type(value).__name__}", hint=_SHAPES)
-    messages = [_message(part, position, at, limit) for position, part in enumerate(parts)]
+        raise InvalidMessage(f"{within}messages cannot be {type(value).__name__}", hint=_SHAPES)
+    messages = [_message(part, f"{within}message {position}", at, limit) for position, part in enumerate(parts)]
     kept = tuple(message for message in messages if message.content.strip() or message.attachments)
     if not kept:
-        raise InvalidMessage("there is nothing to remember: no message has any text", hint=_SHAPES)
-    ids = [message.id for message in kept]
-    if len(set(ids)) < len(ids):
-        raise DuplicateId("two messages of one call have the same id", hint="give each message its own id, or none")
+        raise InvalidMessage(f"{within}there is nothing to remember: no message has any text", hint=_SHAPES)
+    refuse_duplicates(kept)
     return kept
 
 
-def _message(part: object, position: int, at: datetime, limit: int) -> Message:
-    where = f"message {position}"
+def refuse_duplicates(messages: Iterable[Message]) -> None:
+    """Raise DuplicateId if two messages have the same id."""
+    ids = [message.id for message in messages]
+    if len(set(ids)) < len(ids):
+        raise DuplicateId("two messages of one call have the same id", hint="give each message its own id, or none")
+
+
+def _message(part: object, where: str, at: datetime, limit: int) -> Message:
     if isinstance(part, str):
         return _checked(Message(role="user", content=part, event_at=at, bare=True, id=new_ulid()), where, limit)
     if isinstance(part, Message):
-        as_utc(part.event_at, f"the time of {where}")
-        return _checked(part if part.id else _with_id(part), where, limit)
-    fields = part if isinstance(part, Mapping) else _langchain(part, where)
-    role = fields.get("role")
-    if not isinstance(role, str) or not role.strip():
-        raise InvalidMessage(f"{where} has no role", hint="for example {'role': 'user', 'content': '...'}")
+        moment = as_utc(part.event_at, f"the time of {where}")
+        return _checked(replace(part, event_at=moment, id=part.id or new_ulid()), where, limit)
+    fields = part if isinstance(part, Mapping) else _from_object(part, where)
     content, attachments = _content(fields.get("content"), where)
-    moment = fields.get("timestamp", fields.get("event_at"))
-    name, identifier = fields.get("name"), fields.get("id")
-    if name is not None and not isinstance(name, str):
-        raise InvalidMessage(f"the name in {where} is not a text", hint="leave it out, or pass a text")
-    if identifier is not None and (not isinstance(identifier, str) or not identifier):
-        raise InvalidMessage(f"the id in {where} is not a text", hint="leave it out, or pass a text")
+    given = fields.get("timestamp", fields.get("event_at"))
+    identifier = fields.get("id")
     message = Message(
-        role=role.strip(),
+        role=fields.get("role") or "",
         content=content,
-        event_at=at if moment is None else as_utc(moment, f"the time of {where}"),
-        name=name or None,
-        attachments=attachments,
-        id=identifier or new_ulid(),
+        event_at=at if given is None else as_utc(given, f"the time of {where}"),
+        name=fields.get("name"),
+        attachments=(*attachments, *_tool_calls(fields.get("tool_calls"))),
+        id=new_ulid() if identifier is None else identifier,
     )
     return _checked(message, where, limit)
 
 
-def _with_id(message: Message) -> Message:
-    from dataclasses import replace
-
-    return replace(message, id=new_ulid())
-
-
 def _checked(message: Message, where: str, limit: int) -> Message:
+    if not _is_text(message.role) or not message.role.strip():
+        raise InvalidMessage(f"{where} has no role", hint="for example {'role': 'user', 'content': '...'}")
+    if not _is_text(message.content):
+        raise InvalidMessage(f"the content of {where} is {type(message.content).__name__}", hint="pass a text")
+    if message.name is not None and not _is_text(message.name):
+        raise InvalidMessage(f"the name in {where} is not a text", hint="leave it out, or pass a text")
+    if not _is_text(message.id) or not message.id:
+        raise InvalidMessage(f"the id in {where} is not a text", hint="leave it out, or pass a text")
     try:
         size = len(message.content.encode())
-        for text in (message.role, message.name or "", message.id):
+        for text in (message.role, message.name or "", message.id, *_texts_of(message.attachments)):
             text.encode()
     except UnicodeEncodeError:
         raise InvalidMessage(f"{where} holds a lone surrogate", hint="decode the text properly first") from None
@@ -88,15 +91,46 @@ def _checked(message: Message, where: str, limit: int) -> Message:
             f"{where} has {size:,} bytes of text, more than the limit of {limit:,}",
             hint="split it, or raise max_message_bytes",
         )
-    return message
+    return replace(message, role=message.role.strip(), name=message.name or None)
 
 
-def _langchain(part: object, where: str) -> Mapping[str, Any]:
-    kind = getattr(part, "type", None)
-    if not isinstance(kind, str) or not hasattr(part, "content"):
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _texts_of(attachments: Iterable[Attachment]) -> Iterator[str]:
+    for attachment in attachments:
+        yield attachment.kind
+        yield attachment.reference
+
+
+def _from_object(part: object, where: str) -> Mapping[str, Any]:
+    """The fields of a LangChain message, or of an answer of OpenAI's client."""
+    role = getattr(part, "role", None)
+    if role is None and isinstance(kind := getattr(part, "type", None), str):
+        kind = kind.removesuffix("MessageChunk").lower()
+        role = _LANGCHAIN_ROLES.get(kind, kind)
+    if role is None or not hasattr(part, "content"):
         raise InvalidMessage(f"{where} is {type(part).__name__}", hint=_SHAPES)
-    role = getattr(part, "role", None) if kind == "chat" else _LANGCHAIN_ROLES.get(kind, kind)
-    return {"role": role, "content": part.content, "name": getattr(part, "name", None), "id": getattr(part, "id", None)}
+    return {
+        "role": role,
+        "content": part.content,
+        "name": getattr(part, "name", None),
+        "id": getattr(part, "id", None),
+        "tool_calls": getattr(part, "tool_calls", None),
+    }
+
+
+def _tool_calls(calls: object) -> Iterator[Attachment]:
+    """What tools a message calls, by name: OpenAI's calls name a ``function``, LangChain's have the name themselves."""
+    for call in calls if isinstance(calls, list | tuple) else ():
+        function = _field(call, "function") or call
+        name = _field(function, "name")
+        yield Attachment(kind="tool_call", reference=name[:2048] if isinstance(name, str) else "")
+
+
+def _field(value: object, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
 def _content(value: object, where: str) -> tuple[str, tuple[Attachment, ...]]:
@@ -123,19 +157,28 @@ def _content(value: object, where: str) -> tuple[str, tuple[Attachment, ...]]:
 
 def _attachment(part: Mapping[str, Any]) -> Attachment:
     kind = str(part.get("type", "unknown"))
-    detail = part.get(kind)
-    reference = detail.get("url") or detail.get("file_id") or "" if isinstance(detail, Mapping) else ""
+    detail = part.get(kind, part)
+    reference = detail.get("url") or detail.get("file_id") or "" if isinstance(detail, Mapping) else detail or ""
     # An image given inline is megabytes of base64; that it was there is what is worth keeping.
     return Attachment(kind=kind, reference="inline" if str(reference).startswith("data:") else str(reference)[:2048])
 
 
-def as_session(value: object, *, now: datetime, limit: int = MAX_MESSAGE_BYTES) -> Session:
+def as_sessions(values: Iterable[object], *, now: datetime, limit: int = MAX_MESSAGE_BYTES) -> list[Session]:
+    """Sessions from what :func:`as_session` takes; no message id may come twice."""
+    sessions = [
+        as_session(value, now=now, limit=limit, within=f"session {place}: ") for place, value in enumerate(values)
+    ]
+    refuse_duplicates(message for session in sessions for message in session.messages)
+    return sessions
+
+
+def as_session(value: object, *, now: datetime, limit: int = MAX_MESSAGE_BYTES, within: str = "") -> Session:
     """A session from a Session or a dict with ``messages``.
 
     The dict may have ``session_id``, ``timestamp``, ``agent_id`` and ``metadata`` too.
     """
     if isinstance(value, Session):
-        messages = as_messages(value.messages, at=now, limit=limit)
+        messages = as_messages(value.messages, at=now, limit=limit, within=within)
         return Session(
             messages=messages,
             id=as_label(value.id, "session_id"),
@@ -144,12 +187,14 @@ def as_session(value: object, *, now: datetime, limit: int = MAX_MESSAGE_BYTES) 
         )
     if not isinstance(value, Mapping) or "messages" not in value:
         raise InvalidInput(
-            f"a session is {type(value).__name__} without messages",
+            f"{within or 'a session is '}{type(value).__name__} without messages",
             hint="pass memagent.Session(...) or {'session_id': ..., 'messages': [...]}",
         )
     moment = value.get("timestamp")
     return Session(
-        messages=as_messages(value["messages"], at=now if moment is None else as_utc(moment), limit=limit),
+        messages=as_messages(
+            value["messages"], at=now if moment is None else as_utc(moment), limit=limit, within=within
+        ),
         id=as_label(value.get("session_id", value.get("id")), "session_id"),
         agent_id=as_label(value.get("agent_id"), "agent_id"),
         metadata=as_metadata(value.get("metadata")),
@@ -171,8 +216,6 @@ def as_label(value: object, what: str) -> str | None:
 
 def as_metadata(value: object) -> dict[str, Any]:
     """Metadata as it will be read back; raises InvalidInput for what JSON cannot hold (NaN included)."""
-    import json
-
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
@@ -180,7 +223,7 @@ def as_metadata(value: object) -> dict[str, Any]:
     try:
         text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
         text.encode()
-    except (TypeError, ValueError) as error:  # UnicodeEncodeError is a ValueError
+    except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
         raise InvalidInput(
             f"metadata cannot be stored as JSON: {error}", hint="use texts, numbers, lists and dicts"
         ) from None

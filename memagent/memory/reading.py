@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memagent.bank.bank import MemoryBank
-from memagent.bank.filters import Predicate, compile_filter
-from memagent.errors import InvalidInput, StoreCorrupt, StoreError, UnknownMemory, UnknownName
+from memagent.bank.filters import compile_filter
+from memagent.errors import InvalidInput, StoreError, UnknownMemory, UnknownName
 from memagent.memory.core import Core
 from memagent.memory.flow import Flow
 from memagent.memory.ids import owner_of_memory
@@ -55,7 +56,17 @@ def query_text(query: object) -> str:
     return query
 
 
-def search(
+class Found(NamedTuple):
+    """What a retriever has chosen, the units themselves, and how long their search took, in milliseconds."""
+
+    retriever: str
+    retrieval: Retrieval
+    units: list[MemoryUnit]
+    encode_ms: float
+    total_ms: float
+
+
+def find(
     core: Core,
     query: str,
     *,
@@ -65,53 +76,46 @@ def search(
     granularity: Granularity | str | None,
     filters: Mapping[str, Any] | None,
     as_of: datetime | str | None,
-    max_tokens: int | None,
-    explain: bool,
-) -> Flow[SearchReply]:
-    """The memories that answer a query."""
+) -> Flow[Found]:
+    """Check the arguments of a search, and search."""
     began = time.perf_counter()
     core.touch()
     checked_user_id(user_id)
     text, k = query_text(query), whole(top_k, "top_k")
-    budget = None if max_tokens is None else whole(max_tokens, "max_tokens")
     chosen = chosen_retriever(core, retriever)
     wanted = Granularity.TURN if granularity is None else Granularity.of(granularity)
     where = None if filters is None else compile_filter(filters)
     moment = None if as_of is None else to_micros(as_utc(as_of, "as_of"))
-    vector = None
-    encode_ms = 0.0
+    vector: Vector | None = None
+    encoding = time.perf_counter()
     if chosen.uses_vector:
-        start = time.perf_counter()
-        vector = yield lambda: _query_vector(core, text)
-        encode_ms = (time.perf_counter() - start) * 1000
+        vector = yield partial(core.query_vector, text)
+    encode_ms = (time.perf_counter() - encoding) * 1000
     asked = Query(text=text, vector=vector, granularity=wanted)
-    found: tuple[Retrieval, list[MemoryUnit]]
-    found = yield lambda: _retrieve(core, user_id, asked, chosen, k, where, moment)
-    retrieval, units = found
-    results = [item(u, hit, explain=explain) for u, hit in zip(units, retrieval.hits, strict=True)]
+
+    def retrieve() -> tuple[Retrieval, list[MemoryUnit]]:
+        with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=moment) as view:
+            retrieval = chosen.retrieve(asked, view, k)
+            return retrieval, view.units([hit.key for hit in retrieval.hits])
+
+    retrieval, units = yield retrieve
+    return Found(chosen.name, retrieval, units, encode_ms, (time.perf_counter() - began) * 1000)
+
+
+def search(core: Core, query: str, *, max_tokens: int | None, explain: bool, **options: Any) -> Flow[SearchReply]:
+    """The memories that answer a query; ``options`` are those of :func:`find`."""
+    budget = None if max_tokens is None else whole(max_tokens, "max_tokens")
+    found = yield from find(core, query, **options)
+    hits = found.retrieval.hits
+    results = [item(unit, hit, explain=explain) for unit, hit in zip(found.units, hits, strict=True)]
     if budget is not None:
-        results = within_budget(core, results, budget)
+        results = yield partial(within_budget, core, results, budget)
     reply = SearchReply(results=results)
     if explain:
-        total_ms = (time.perf_counter() - began) * 1000
+        encode_ms, total_ms = found.encode_ms, found.total_ms
         timings = {"encode_ms": encode_ms, "search_ms": total_ms - encode_ms, "total_ms": total_ms}
-        reply["trace"] = {"retriever": chosen.name, **retrieval.trace, "timings": timings}
+        reply["trace"] = {"retriever": found.retriever, **found.retrieval.trace, "timings": timings}
     return reply
-
-
-def _query_vector(core: Core, text: str) -> Vector:
-    from memagent.index import checked_vectors
-
-    vector: Vector = checked_vectors(core.encoder.encode_queries([text]), core.encoder.dim, rows=1)[0]
-    return vector
-
-
-def _retrieve(
-    core: Core, user_id: str, query: Query, retriever: Retriever, k: int, where: Predicate | None, as_of: int | None
-) -> tuple[Retrieval, list[MemoryUnit]]:
-    with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=as_of) as view:
-        retrieval = retriever.retrieve(query, view, k)
-        return retrieval, view.units([hit.key for hit in retrieval.hits])
 
 
 def within_budget(core: Core, results: Sequence[Item], budget: int) -> list[Item]:
@@ -125,24 +129,30 @@ def within_budget(core: Core, results: Sequence[Item], budget: int) -> list[Item
     return kept
 
 
-def context(core: Core, query: str, *, user_id: str, max_tokens: int, **options: Any) -> Flow[str]:
+def context(core: Core, query: str, *, max_tokens: int, **options: Any) -> Flow[str]:
     """A block of text for a prompt: the memories that answer the query, in the order they were said.
 
     At most ``max_tokens`` tokens, as the encoder counts them.
     """
     budget = whole(max_tokens, "max_tokens")
-    reply = yield from search(core, query, user_id=user_id, max_tokens=None, explain=False, **options)
-    lines: list[tuple[str, str]] = []
+    found = yield from find(core, query, **options)
+    block: str = yield partial(_block, core, found.units, budget)
+    return block
+
+
+def _block(core: Core, units: Sequence[MemoryUnit], budget: int) -> str:
+    lines: dict[tuple[datetime, int], str] = {}
     used = core.encoder.count_tokens(_HEAD) + core.encoder.count_tokens(_TAIL)
-    for result in reply["results"]:
-        line = f"[{result['event_at'][:10]}]\n{_quoted(result['memory'])}"
+    for unit in units:
+        line = f"[{unit.event_at.date().isoformat()}]\n{_quoted(unit.text)}"
         cost = core.encoder.count_tokens(line) + 1
         if used + cost <= budget:
             used += cost
-            lines.append((result["event_at"], line))
+            lines[unit.event_at, unit.key] = line
     if not lines:
         return ""
-    return "\n".join([_HEAD, *(line for _, line in sorted(lines)), _TAIL])
+    # What was said at the same moment stays in the order in which it was stored.
+    return "\n".join([_HEAD, *(lines[place] for place in sorted(lines)), _TAIL])
 
 
 _HEAD = "<memories>"
@@ -151,7 +161,7 @@ _TAIL = "</memories>"
 
 def _quoted(text: str) -> str:
     # A remembered text must not be able to end the block that says it is remembered.
-    return text.replace("<memories", "‹memories").replace("</memories", "‹/memories")
+    return re.sub(r"<(?=\s*/?\s*memories)", "‹", text, flags=re.IGNORECASE)
 
 
 @contextmanager
@@ -255,7 +265,7 @@ def verify(core: Core, *, user_id: str | None) -> Flow[Verified]:
         try:
             with core.banks.lease(name) as bank:
                 problems = _problems(bank)
-        except StoreCorrupt as error:
+        except StoreError as error:
             problems = [str(error)]
         return Verified(ok=not problems, users=1, problems={name: problems} if problems else {})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 from memagent.memory.ingest import Stored
@@ -150,8 +149,3 @@ def history_entry(change: Change) -> HistoryEntry:
         at=from_micros(change.at).isoformat(),
         is_deleted=change.event == "DELETE",
     )
-
-
-def plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A trace as a dict of its own."""
-    return dict(value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from memagent.memory import changing, portable, reading, writing
 from memagent.memory.background import Deriver
 from memagent.memory.core import Core
-from memagent.memory.flow import run
+from memagent.memory.flow import Flow, T, run
 from memagent.memory.messages import MAX_MESSAGE_BYTES, MessagesInput, SessionInput
 from memagent.memory.portable import Exported, Imported
 from memagent.memory.replies import (
@@ -85,6 +85,10 @@ class Memory:
         if background:
             self._core.on_closed = self._deriver.schedule
 
+    def _run(self, flow: Flow[T]) -> T:
+        self._core.refuse_if_closed()
+        return run(flow)
+
     def add(
         self,
         messages: MessagesInput,
@@ -99,14 +103,14 @@ class Memory:
         """Remember messages, word for word; durable when this returns.
 
         ``messages``: a text, a dict with ``role`` and ``content`` (OpenAI content parts are accepted; optional
-        ``name``, ``timestamp``, ``id``), a LangChain message, or a list of these. They become turns of the session ``session_id``
-        (None: a new session), said at ``timestamp`` (None: now; never naive) unless they carry a time. A reply to
-        the session's last turn completes that turn. One result for each turn added or completed.
+        ``name``, ``timestamp``, ``id``), a LangChain message, or a list of these. They become turns of the session
+        ``session_id`` (None: a new session), said at ``timestamp`` (None: now; never naive) unless they carry a
+        time. A reply to the session's last turn completes that turn. One result for each turn added or completed.
 
         Raises InvalidInput (and its kinds) for what cannot be stored, StoreError if the file cannot be written;
         then nothing of the call is stored.
         """
-        return run(
+        return self._run(
             writing.add(
                 self._core,
                 messages,
@@ -125,7 +129,7 @@ class Memory:
         A session is a :class:`~memagent.Session` or a dict with ``messages`` and optional ``session_id``,
         ``timestamp``, ``agent_id``, ``metadata``.
         """
-        return run(writing.add_many(self._core, sessions, user_id=user_id))
+        return self._run(writing.add_many(self._core, sessions, user_id=user_id))
 
     def close_session(self, session_id: str, *, user_id: str) -> AddReply:
         """Say that a session is over; writes its summary and keywords and returns them.
@@ -133,11 +137,11 @@ class Memory:
         A session is also closed by the start of the user's next one; its summary and keywords are then written in
         the background. Raises NotFound for an unknown session.
         """
-        return run(writing.close_session(self._core, session_id, user_id=user_id))
+        return self._run(writing.close_session(self._core, session_id, user_id=user_id))
 
     def flush(self, *, user_id: str) -> int:
         """Write all summaries and keywords that are due now; how many units were written."""
-        return len(run(writing.derive_sessions(self._core, checked_user_id(user_id))))
+        return len(self._run(writing.derive_sessions(self._core, checked_user_id(user_id))))
 
     def search(
         self,
@@ -156,12 +160,12 @@ class Memory:
 
         ``retriever``: a name (see ``memagent.retrievers.names()``) or a retriever; None is this memory's own.
         ``granularity``: "turn" (default), "session", "summary" or "keywords". ``filters``: see
-        :mod:`memagent.bank.filters`; they act inside the search. ``as_of`` hides what was said later. ``max_tokens`` passes over results that do not
-        fit. ``explain`` adds ``score_details`` to each result, and a ``trace``.
+        :mod:`memagent.bank.filters`; they act inside the search. ``as_of`` hides what was said later. ``max_tokens``
+        passes over results that do not fit. ``explain`` adds ``score_details`` to each result, and a ``trace``.
 
         Raises UnknownUser if nothing is stored for the user, InvalidInput (and its kinds) for unusable arguments.
         """
-        return run(
+        return self._run(
             reading.search(
                 self._core,
                 query,
@@ -192,7 +196,7 @@ class Memory:
 
         At most ``max_tokens`` tokens as the encoder counts them; "" if nothing fits.
         """
-        return run(
+        return self._run(
             reading.context(
                 self._core,
                 query,
@@ -208,7 +212,7 @@ class Memory:
 
     def get(self, memory_id: str, *, user_id: str | None = None) -> Item:
         """One memory by its id; raises UnknownMemory, also if it is not ``user_id``'s."""
-        return run(reading.get(self._core, memory_id, user_id=user_id))
+        return self._run(reading.get(self._core, memory_id, user_id=user_id))
 
     def get_all(
         self,
@@ -220,7 +224,7 @@ class Memory:
         as_of: datetime | str | None = None,
     ) -> ListReply:
         """A user's memories in the order they were stored, the first ``top_k`` (None: all), and how many there are."""
-        return run(
+        return self._run(
             reading.get_all(
                 self._core, user_id=user_id, granularity=granularity, filters=filters, top_k=top_k, as_of=as_of
             )
@@ -238,65 +242,66 @@ class Memory:
 
         What is derived from a turn (its session's vector, summary, keywords) is written anew.
         """
-        return run(changing.update(self._core, memory_id, text, metadata=metadata, user_id=user_id))
+        return self._run(changing.update(self._core, memory_id, text, metadata=metadata, user_id=user_id))
 
     def delete(self, memory_id: str, *, user_id: str | None = None) -> ChangeReply:
         """Remove a memory and every trace of its text from the user's file, history and log included.
 
         Only the record that something was deleted stays. Deleting a session deletes its turns.
         """
-        return run(changing.delete(self._core, memory_id, user_id=user_id))
+        return self._run(changing.delete(self._core, memory_id, user_id=user_id))
 
     def delete_all(
         self, *, user_id: str, session_id: str | None = None, filters: Mapping[str, Any] | None = None
     ) -> DeletedReply:
         """Remove all of a user's memories, those of a session, or those that pass ``filters``; in one transaction."""
-        return run(changing.delete_all(self._core, user_id=user_id, session_id=session_id, filters=filters))
+        return self._run(changing.delete_all(self._core, user_id=user_id, session_id=session_id, filters=filters))
 
     def history(self, memory_id: str, *, user_id: str | None = None) -> list[HistoryEntry]:
         """What happened to a memory, oldest first; also after it was deleted, then without texts."""
-        return run(reading.history(self._core, memory_id, user_id=user_id))
+        return self._run(reading.history(self._core, memory_id, user_id=user_id))
 
     def forget_user(self, *, user_id: str) -> Erased:
         """Erase a user: text, vectors, history, the id itself, cached vectors. Returns what was erased.
 
         Handles that other processes hold get UserForgotten. Raises UnknownUser if there is nothing to erase.
         """
-        return run(changing.forget_user(self._core, user_id=user_id))
+        return self._run(changing.forget_user(self._core, user_id=user_id))
 
     def export(self, path: str | Path, *, user_id: str) -> Exported:
         """Write all of a user's memory as JSON Lines (gzip-compressed if the name ends in ``.gz``)."""
-        return run(portable.export(self._core, path, user_id=user_id))
+        return self._run(portable.export(self._core, path, user_id=user_id))
 
     def import_(self, path: str | Path, *, user_id: str | None = None) -> Imported:
         """Read what :meth:`export` wrote, into the same user or into ``user_id``; all of it or nothing.
 
         Raises DataError, naming the line, for a file that is damaged, and DuplicateId if any of it is stored already.
         """
-        return run(portable.import_(self._core, path, user_id=user_id))
+        return self._run(portable.import_(self._core, path, user_id=user_id))
 
     def backup(self, path: str | Path, *, user_id: str) -> str:
         """Copy a user's file, vectors included, while it is in use. Returns the path."""
-        return run(portable.backup(self._core, path, user_id=user_id))
+        return self._run(portable.backup(self._core, path, user_id=user_id))
 
     def users(self) -> list[str]:
         """The ids of all users, sorted."""
-        return run(reading.users(self._core))
+        return self._run(reading.users(self._core))
 
     def stats(self, *, user_id: str | None = None) -> dict[str, Any]:
         """How much is stored: for one user, or (without one) how many users there are."""
-        return run(reading.stats(self._core, user_id=user_id))
+        return self._run(reading.stats(self._core, user_id=user_id))
 
     def verify(self, *, user_id: str | None = None) -> Verified:
         """Check one user's file and open indexes, or everybody's; problems are reported, not raised."""
-        return run(reading.verify(self._core, user_id=user_id))
+        return self._run(reading.verify(self._core, user_id=user_id))
 
     def reindex(self, *, user_id: str) -> int:
         """Embed a user's memories again with this memory's encoder; how many there were."""
-        return run(changing.reindex(self._core, user_id=user_id))
+        return self._run(changing.reindex(self._core, user_id=user_id))
 
     def close(self) -> None:
         """Close all files; later calls raise. What was acknowledged is on disk already."""
+        self._core.closed = True
         self._deriver.stop()
         self._core.banks.close()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memagent.bank.bank import MemoryBank
 from memagent.errors import InvalidInput, NotFound, StoreBusy
@@ -20,21 +21,19 @@ from memagent.memory.ingest import (
     Stored,
     Writer,
     lexical_terms,
-    mean_vector,
     open_turn,
     plan,
     wants_open_turn,
 )
-from memagent.memory.messages import as_label, as_messages, as_metadata, as_session
+from memagent.memory.messages import as_label, as_messages, as_metadata, as_sessions
 from memagent.memory.replies import AddReply, event
+from memagent.memory.sessions import DERIVED, drop_derived
 from memagent.records import Granularity, MemoryUnit, Session, as_utc, to_micros, utc_now
 from memagent.stores.port import ReadTransaction, SessionState, UnitDraft, WriteTransaction
 from memagent.stores.sqlite import checked_user_id
 
 if TYPE_CHECKING:
     from memagent.records import Vector
-
-_ATTEMPTS = 50  # how often a plan is made again because another writer completed the same turn meanwhile
 
 
 def add(
@@ -68,8 +67,9 @@ def add_many(core: Core, sessions: Iterable[object], *, user_id: str) -> Flow[Ad
     checked_user_id(user_id)
     if isinstance(sessions, str | bytes | Mapping | Session):
         raise InvalidInput("sessions is a list of sessions", hint="wrap the session in a list")
-    now = utc_now()
-    listed = [as_session(session, now=now, limit=core.max_message_bytes) for session in sessions]
+    if not isinstance(sessions, Iterable):
+        raise InvalidInput(f"sessions is {type(sessions).__name__}", hint="pass a list of sessions")
+    listed: list[Session] = yield lambda: as_sessions(sessions, now=utc_now(), limit=core.max_message_bytes)
     if not listed:
         return AddReply(results=[])
     stored = yield from ingest(core, user_id, listed, close=True)
@@ -82,11 +82,12 @@ def ingest(core: Core, user_id: str, sessions: Sequence[Session], *, close: bool
     core.touch()
     encoded: dict[str, Encoded] = {}
     session_vectors: dict[str, Vector] = {}
-    for _ in range(_ATTEMPTS):
+    deadline = time.monotonic() + core.timeout
+    while time.monotonic() < deadline:
         turns: dict[str, MemoryUnit | None] = {}
         if any(wants_open_turn(session) for session in sessions):
             turns = yield lambda: _open_turns(core, user_id, sessions)
-        plans = plan(sessions, turns)
+        plans: list[SessionPlan] = yield partial(plan, sessions, turns)
         yield from _encode_turns(core, plans, encoded)
         if core.text_vectors and close:
             yield from _encode_sessions(core, plans, session_vectors)
@@ -139,10 +140,8 @@ def _write(
         if not writer.still_true(plans):
             return None
         claim_encoder(core, bank, transaction)
-        had_open = len(transaction.sessions(closed=False))
         stored = writer.write(plans)
-        due = had_open and len(transaction.sessions(closed=True, derived=False))
-    if due:
+    if writer.has_closed:
         core.closed_session(user_id)
     return stored
 
@@ -178,74 +177,96 @@ def close_session(core: Core, session_id: str, *, user_id: str) -> Flow[AddReply
 
 def derive_sessions(core: Core, user_id: str, *, only: str | None = None) -> Flow[list[Stored]]:
     """Write summaries and keywords of closed sessions that lack them, one transaction a session."""
-
-    def due() -> list[tuple[SessionState, list[str]]]:
-        with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
-            states = transaction.sessions(closed=True, derived=False)
-            return [(s, _turn_texts(transaction, s.number)) for s in states if only in (None, s.id)]
-
+    due: list[str] = [only] if only is not None else (yield partial(due_sessions, core, user_id))
     written: list[Stored] = []
-    for state, texts in (yield due):
-        units: dict[Granularity, tuple[str, Vector]] = yield partial(_derived_units, core, texts)
-        written += yield partial(_write_derived, core, user_id, state, texts, units)
+    for session_id in due:
+        written += yield from _derive(core, user_id, session_id)
     return written
 
 
-def _turn_texts(transaction: ReadTransaction, session: int) -> list[str]:
-    return [unit.text for unit in transaction.units(transaction.keys_of(session, Granularity.TURN))]
+def due_sessions(core: Core, user_id: str) -> list[str]:
+    """The closed sessions of a user that lack their summary and keywords."""
+    with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
+        return [state.id for state in transaction.sessions(closed=True, derived=False)]
 
 
-def _derived_units(core: Core, texts: Sequence[str]) -> dict[Granularity, tuple[str, Vector]]:
-    """Texts and vectors of a session's derived units, and with SESSION its vector where that comes from its text."""
+def _derive(core: Core, user_id: str, session_id: str) -> Flow[list[Stored]]:
+    def read() -> list[str]:
+        with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
+            state = transaction.session(session_id)
+            if state is None or state.derived or not state.closed:
+                return []
+            bank.check_encoder()
+            return _turn_texts(transaction, state)
+
+    texts: list[str] = yield read
+    if not texts:
+        return []
+    units: dict[Granularity, DerivedUnit] = yield partial(_derived_units, core, texts)
+    written: list[Stored] = yield partial(_write_derived, core, user_id, session_id, texts, units)
+    return written
+
+
+def _turn_texts(transaction: ReadTransaction, state: SessionState) -> list[str]:
+    return [unit.text for unit in transaction.units(transaction.keys_of(state.number, Granularity.TURN))]
+
+
+class DerivedUnit(NamedTuple):
+    """The content of a unit that is derived from a session's turns."""
+
+    text: str
+    vector: Vector
+    terms: bytes
+
+
+def _derived_units(core: Core, texts: Sequence[str]) -> dict[Granularity, DerivedUnit]:
+    """What is derived from these turns; with it, under SESSION, the session's vector where that comes from its text."""
     wanted: dict[Granularity, str] = {}
-    if core.granularities & {Granularity.SUMMARY, Granularity.KEYWORDS}:
-        derived = derive(texts, core.encoder)
+    if core.granularities & set(DERIVED):
+        derived = derive(texts, core.vectors)
         made = {Granularity.SUMMARY: derived.summary, Granularity.KEYWORDS: derived.keywords}
         wanted = {g: text for g, text in made.items() if g in core.granularities and text}
     if core.text_vectors:
         wanted[Granularity.SESSION] = "\n".join(texts)
     if not wanted:
         return {}
-    vectors = core.encoder.encode_documents(list(wanted.values()))
-    return {g: (text, vector) for (g, text), vector in zip(wanted.items(), vectors, strict=True)}
+    vectors = core.vectors(list(wanted.values()))
+    return {
+        g: DerivedUnit(text, vector, b"" if g is Granularity.SESSION else lexical_terms(text))
+        for (g, text), vector in zip(wanted.items(), vectors, strict=True)
+    }
 
 
 def _write_derived(
-    core: Core,
-    user_id: str,
-    state: SessionState,
-    texts: Sequence[str],
-    units: Mapping[Granularity, tuple[str, Vector]],
+    core: Core, user_id: str, session_id: str, texts: Sequence[str], units: Mapping[Granularity, DerivedUnit]
 ) -> list[Stored]:
     with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
-        now = transaction.session(state.id)
-        if now is None or now.derived or not now.closed or _turn_texts(transaction, state.number) != texts:
+        state = transaction.session(session_id)
+        if state is None or state.derived or not state.closed or _turn_texts(transaction, state) != texts:
             return []  # changed meanwhile: whoever changed it has left it to be derived again
-        (session_unit,) = transaction.units([now.unit])
+        bank.check_encoder()
+        (own,) = transaction.units([state.unit])
         stamp = to_micros(utc_now())
         drafts = [
             UnitDraft(
                 id=memory_id(bank.store.owner),
-                session=now.number,
+                session=state.number,
                 granularity=granularity,
-                text=text,
-                event_at=to_micros(session_unit.event_at),
+                text=unit.text,
+                event_at=to_micros(own.event_at),
                 at=stamp,
-                roles=session_unit.roles,
-                agent_id=now.agent_id,
-                metadata=session_unit.metadata,
-                terms=lexical_terms(text),
-                vector=vector,
+                roles=own.roles,
+                agent_id=state.agent_id,
+                metadata=own.metadata,
+                terms=unit.terms,
+                vector=unit.vector,
             )
-            for granularity, (text, vector) in units.items()
+            for granularity, unit in units.items()
             if granularity is not Granularity.SESSION
         ]
-        stale = [k for g in (Granularity.SUMMARY, Granularity.KEYWORDS) for k in transaction.keys_of(now.number, g)]
-        transaction.delete_units(stale, log=False)
+        drop_derived(transaction, state.number)
         transaction.insert_units(drafts)
-        if core.text_vectors:
-            vector = units[Granularity.SESSION][1] if Granularity.SESSION in units else mean_vector(now.vector_sum)
-            if vector is not None:
-                transaction.set_vectors({now.unit: vector.astype("<f4").tobytes()})
-        transaction.save_session(replace(now, derived=True))
-        return [Stored(d.id, d.text or "", "ADD", state.id, session_unit.source_ids) for d in drafts]
+        if Granularity.SESSION in units:
+            transaction.set_vectors({state.unit: units[Granularity.SESSION].vector.astype("<f4").tobytes()})
+        transaction.save_session(replace(state, derived=True))
+        return [Stored(d.id, d.text or "", "ADD", state.id, own.source_ids) for d in drafts]

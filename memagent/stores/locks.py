@@ -11,13 +11,10 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from memagent.errors import StoreBusy
-
-TOMBSTONE = b"forgotten\n"
-"""In the lock file while a user is being erased: whoever finds it finishes the erasure."""
 
 
 class FileLock:
@@ -27,17 +24,20 @@ class FileLock:
         self.path = path
 
     @contextmanager
-    def held(self, timeout: float, *, what: str) -> Iterator[int]:
-        """Hold the lock for a block; gives the descriptor of the lock file.
+    def held(self, timeout: float, *, what: str) -> Iterator[None]:
+        """Hold the lock for a block.
 
         Waits up to ``timeout`` seconds, then raises StoreBusy.
         """
-        deadline = time.monotonic() + timeout
-        descriptor = self._acquire(deadline, what)
+        descriptor = self._acquire(time.monotonic() + timeout, what)
         try:
-            yield descriptor
+            yield
         finally:
-            os.close(descriptor)
+            with suppress(OSError):  # what was done under the lock is done
+                # Closing alone would leave the lock with a child that was forked meanwhile and has a copy.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            with suppress(OSError):
+                os.close(descriptor)
 
     def _acquire(self, deadline: float, what: str) -> int:
         pause = 0.0005
@@ -76,3 +76,18 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and what is missing above it, durably; readable by its owner only."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True, mode=0o700)
+    try:
+        sync_directory(path.parent)
+    except BaseException:
+        # Left in place, it would pass for durable the next time.
+        with suppress(OSError):
+            path.rmdir()
+        raise

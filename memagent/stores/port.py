@@ -120,8 +120,12 @@ class ReadTransaction(Protocol):
     def delta(self, since: int) -> Delta:
         """What changed after revision ``since`` (0: everything)."""
 
-    def units(self, keys: Sequence[int]) -> list[MemoryUnit]:
-        """The units with these keys, in this order; a key that is gone is left out."""
+    def units(self, keys: Sequence[int], *, whole: bool = True) -> list[MemoryUnit]:
+        """The units with these keys, in this order; a key that is gone is left out.
+
+        With ``whole`` False units come without what is gathered from all turns of their session: the text of a
+        session's unit and the sources of all but turns are empty.
+        """
 
     def find(self, unit_id: str) -> MemoryUnit | None:
         """The unit with this id."""
@@ -140,6 +144,9 @@ class ReadTransaction(Protocol):
 
     def keys_of(self, session: int, granularity: Granularity) -> list[int]:
         """The keys of a session's units of one granularity, ascending."""
+
+    def last_key(self, session: int, granularity: Granularity) -> int | None:
+        """The newest of a session's units of one granularity."""
 
     def messages(self, units: Sequence[int] | None = None) -> Iterator[StoredMessage]:
         """The messages of these turns (None: of all), in the order they were added."""

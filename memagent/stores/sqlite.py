@@ -4,6 +4,9 @@
                                         <sha256 of the user id>.lock  held by whoever writes
 
 The name of a file cannot be chosen by a user id (``../x``, a case variant, 4 kB of Unicode), and no two ids share one.
+
+A user is erased by renaming ``.db`` to ``.forgotten``, in one step and without needing space, and then removing what
+is there of the user. Whoever comes across a ``.forgotten`` file finishes what a killed process began.
 """
 
 from __future__ import annotations
@@ -11,15 +14,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from memagent.errors import InvalidUserId, StoreCorrupt, UnknownMemory, UnknownUser
+from memagent.errors import (
+    InvalidUserId,
+    MemagentError,
+    StoreBusy,
+    StoreCorrupt,
+    UnknownMemory,
+    UnknownUser,
+    UserForgotten,
+)
 from memagent.records import to_micros, utc_now
 from memagent.stores import sqlite_schema
-from memagent.stores.locks import TOMBSTONE, FileLock, sync_directory
-from memagent.stores.sqlite_errors import translated
+from memagent.stores.locks import FileLock, make_directory, sync_directory
+from memagent.stores.sqlite_errors import DAMAGED, translated
 from memagent.stores.sqlite_user import SQLiteUser, owner_of
 
+_ATTEMPTS = 100  # how often a user who is erased while being opened is looked for again
+_PARTS = (".db-wal", ".db-shm", ".new", ".forgotten")
+"""Endings of what there may be of a user beside ``.db`` and ``.lock``; the last one marks that all of it must go."""
 _OWNER = re.compile(r"[0-9a-f]{64}")
 
 
@@ -57,59 +72,95 @@ class SQLiteStore:
         """The user's store; raises UnknownUser unless ``create``."""
         user_id = checked_user_id(user_id)
         path = self._path(owner_of(user_id))
-        with translated(str(path)):
-            if self._half_forgotten(path):
-                self._erase(path)
-            if not path.exists():
-                if not create:
-                    raise UnknownUser(f"nothing is stored for user {_shown(user_id)}", hint="add something first")
-                self._create(path, user_id)
-        return self._opened(path, user_id)
+        for _ in range(_ATTEMPTS):
+            with translated(str(path)):
+                self._finish_erasure(path)
+                if not path.exists():
+                    if not create:
+                        raise _unknown_user(user_id)
+                    self._create(path, user_id)
+            with suppress(UserForgotten):
+                return self._opened(path, user_id)
+        raise StoreBusy(f"{path} is erased and begun anew all the time", hint="try again")
 
     def open_owner(self, owner: str) -> SQLiteUser:
         """The store whose memory ids begin with ``owner``; raises UnknownMemory."""
+        if not _OWNER.fullmatch(owner):
+            raise _unknown_owner()
         path = self._path(owner)
-        if not _OWNER.fullmatch(owner) or not path.exists():
-            raise UnknownMemory("no memory has this id: its user is not in this store", hint="check the id")
-        return self._opened(path, None)
+        with translated(str(path)):
+            self._finish_erasure(path)
+            if not path.exists():
+                raise _unknown_owner()
+        try:
+            return self._opened(path, None)
+        except UserForgotten:
+            raise _unknown_owner() from None
 
     def _opened(self, path: Path, user_id: str | None) -> SQLiteUser:
         user = SQLiteUser(path, timeout=self._timeout, vfs=self._vfs)
         if user.owner != path.stem or user_id not in (None, user.user_id):
             user.close()
-            raise StoreCorrupt(f"{path} belongs to another user", hint="restore it from a backup or an export")
+            raise StoreCorrupt(f"{path} belongs to another user", hint=DAMAGED)
         return user
 
     def _create(self, path: Path, user_id: str) -> None:
-        """Put a complete new file in place by renaming: a file that is there is never half made."""
-        self._make_directory(path.parent)
-        with FileLock(path.with_suffix(".lock")).held(self._timeout, what=str(path)):
+        """Put a complete new file in place by renaming: a file that is there is never half made.
+
+        Its name is made durable before the first commit.
+        """
+        make_directory(path.parent)
+        with self._locked(path):
             if path.exists():
                 return
-            image = sqlite_schema.blank(user_id, to_micros(utc_now()))
+            log = path.with_suffix(".db-wal")
+            if log.exists() and log.stat().st_size:
+                raise StoreCorrupt(f"{path} is missing, but its log {log.name} is there", hint=DAMAGED)
             partial = path.with_suffix(".new")
-            with partial.open("wb") as file:
-                file.write(image)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-            sync_directory(path.parent)
+            try:
+                with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                    file.write(sqlite_schema.blank(user_id, to_micros(utc_now())))
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)
+                raise
 
-    def _make_directory(self, directory: Path) -> None:
-        if directory.is_dir():
-            return
-        self._make_directory(directory.parent)
-        directory.mkdir(exist_ok=True, mode=0o700)
-        sync_directory(directory.parent)
+    @contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
+        """Exclude other writers of a user; an erasure that was begun is finished first."""
+        lock = FileLock(path.with_suffix(".lock"))
+        with lock.held(self._timeout, what=str(path)):
+            if path.with_suffix(_PARTS[-1]).exists():
+                self._sweep(path)
+            yield
+            if not path.exists():
+                lock.path.unlink(missing_ok=True)
+                sync_directory(path.parent)
 
     def owners(self) -> Iterator[str]:
-        """The names of all users' files, without ending."""
-        return iter(sorted(path.stem for path in (self.root / "users").glob("??/*.db")))
+        """The names of all users' files, without ending; finishes erasures that were cut off."""
+        found: list[str] = []
+        with translated(str(self.root)):
+            for directory in sorted((self.root / "users").glob("??")):
+                names = [path.relative_to(directory) for path in directory.iterdir()]
+                there = {name.stem for name in names if name.suffix == ".db" and _OWNER.fullmatch(name.stem)}
+                gone = {name.stem for name in names if name.suffix == ".forgotten"}
+                left = {name.stem for name in names if name.suffix in (".lock", ".new")} - there
+                for owner in sorted(gone | left):
+                    self._sweep_later(self._path(owner))
+                found += sorted(there)
+        return iter(found)
 
     def users(self) -> Iterator[str]:
         """The ids of all users."""
         for owner in self.owners():
-            user = self._opened(self._path(owner), None)
+            try:
+                user = self._opened(self._path(owner), None)
+            except UserForgotten:
+                continue
             try:
                 yield user.user_id
             finally:
@@ -117,29 +168,42 @@ class SQLiteStore:
 
     # erasure
 
-    def _half_forgotten(self, path: Path) -> bool:
-        lock = path.with_suffix(".lock")
-        return lock.exists() and lock.stat().st_size > 0 and lock.read_bytes().startswith(TOMBSTONE)
-
     def forget(self, user_id: str) -> None:
         """Erase every file of a user. Waits for writers; a handle that stays open elsewhere finds out."""
         path = self._path(owner_of(checked_user_id(user_id)))
         with translated(str(path)):
-            if not path.exists() and not self._half_forgotten(path):
-                raise UnknownUser(f"nothing is stored for user {_shown(user_id)}", hint="there is nothing to forget")
-            self._erase(path)
+            if not any(path.with_suffix(suffix).exists() for suffix in (".db", ".lock", *_PARTS)):
+                raise _unknown_user(user_id)
+            known = path.exists() or path.with_suffix(_PARTS[-1]).exists()
+            with self._locked(path):
+                if path.exists():
+                    # From here on the user is gone.
+                    path.replace(path.with_suffix(_PARTS[-1]))
+                    sync_directory(path.parent)
+                self._sweep(path)
+        if not known:
+            raise _unknown_user(user_id)
 
-    def _erase(self, path: Path) -> None:
-        lock_path = path.with_suffix(".lock")
-        with FileLock(lock_path).held(self._timeout, what=str(path)) as lock:
-            # From here on the user is gone: whoever opens the file next finishes what a killed process began.
-            os.pwrite(lock, TOMBSTONE, 0)
-            os.fsync(lock)
-            for suffix in (".db", ".db-wal", ".db-shm", ".new"):
+    def _finish_erasure(self, path: Path) -> None:
+        if path.with_suffix(_PARTS[-1]).exists():
+            with self._locked(path):
+                pass
+
+    def _sweep(self, path: Path) -> None:
+        """Remove what is left of an erased user, what marks it last. The caller holds the lock."""
+        if not path.exists():
+            for suffix in _PARTS[:-1]:
                 path.with_suffix(suffix).unlink(missing_ok=True)
             sync_directory(path.parent)
-            lock_path.unlink(missing_ok=True)
-            sync_directory(path.parent)
+        path.with_suffix(_PARTS[-1]).unlink(missing_ok=True)
+        sync_directory(path.parent)
+
+    def _sweep_later(self, path: Path) -> None:
+        """Remove leftovers of a user who is not there, unless that is being done, or the user made, at the moment."""
+        with suppress(MemagentError, OSError), FileLock(path.with_suffix(".lock")).held(0.0, what=str(path)):
+            self._sweep(path)
+            if not path.exists():
+                path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 class MemoryOnlyStore:
@@ -157,7 +221,7 @@ class MemoryOnlyStore:
         user = self._users.get(owner)
         if user is None:
             if not create:
-                raise UnknownUser(f"nothing is stored for user {_shown(user_id)}", hint="add something first")
+                raise _unknown_user(user_id)
             image = sqlite_schema.blank(user_id, to_micros(utc_now()))
             user = self._users.setdefault(owner, SQLiteUser(None, timeout=self._timeout, image=image))
         return user
@@ -165,7 +229,7 @@ class MemoryOnlyStore:
     def open_owner(self, owner: str) -> SQLiteUser:
         """The store whose memory ids begin with ``owner``; raises UnknownMemory."""
         if owner not in self._users:
-            raise UnknownMemory("no memory has this id: its user is not in this store", hint="check the id")
+            raise _unknown_owner()
         return self._users[owner]
 
     def owners(self) -> Iterator[str]:
@@ -180,9 +244,14 @@ class MemoryOnlyStore:
         """Drop a user's database."""
         user = self._users.pop(owner_of(checked_user_id(user_id)), None)
         if user is None:
-            raise UnknownUser(f"nothing is stored for user {_shown(user_id)}", hint="there is nothing to forget")
+            raise _unknown_user(user_id)
         user.close()
 
 
-def _shown(user_id: str) -> str:
-    return repr(user_id if len(user_id) <= 64 else user_id[:61] + "...")
+def _unknown_user(user_id: str) -> UnknownUser:
+    shown = repr(user_id if len(user_id) <= 64 else user_id[:61] + "...")
+    return UnknownUser(f"nothing is stored for user {shown}", hint="add something first")
+
+
+def _unknown_owner() -> UnknownMemory:
+    return UnknownMemory("no memory has this id: its user is not in this store", hint="check the id")

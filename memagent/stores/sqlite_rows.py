@@ -10,9 +10,10 @@ from zlib import crc32
 import apsw
 import numpy as np
 
-from memagent.errors import DuplicateId
+from memagent.errors import DuplicateId, StoreCorrupt
 from memagent.records import Attachment, Granularity, MemoryUnit, Message, from_micros, to_micros
 from memagent.stores.port import Attributes, Change, Delta, IndexRow, SessionState, StoredMessage, UnitDraft
+from memagent.stores.sqlite_errors import DAMAGED
 
 if TYPE_CHECKING:
     from memagent.records import Vector
@@ -39,10 +40,25 @@ def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
 
-def content_checksum(draft_text: str | None, metadata: str, sources: str, terms: bytes) -> int:
-    """What ``verify`` recomputes to find silent damage in a unit's row."""
-    value = crc32((draft_text or "").encode())
-    return crc32(terms, crc32(sources.encode(), crc32(metadata.encode(), value)))
+def checksum(*values: str | bytes | int | None) -> int:
+    """What ``verify`` recomputes to find silent damage in a row: a CRC-32 of its columns."""
+    return crc32(b"\x1f".join(map(_bytes, values)))
+
+
+def _bytes(value: str | bytes | int | None) -> bytes:
+    if value is None:
+        return b"\0"
+    if isinstance(value, bytes):
+        return value
+    return value.encode() if isinstance(value, str) else b"%d" % value
+
+
+_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError)
+"""What decoding a damaged row can raise."""
+
+
+def _damaged(error: Exception) -> StoreCorrupt:
+    return StoreCorrupt(f"a stored row cannot be read: {type(error).__name__}: {error}", hint=DAMAGED)
 
 
 class Rows:
@@ -53,41 +69,53 @@ class Rows:
         self._user_id = user_id
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        return self._connection.execute(sql, tuple(values)).fetchall()
+        try:
+            return self._connection.execute(sql, tuple(values)).fetchall()
+        except UnicodeDecodeError as error:
+            raise _damaged(error) from error
 
     def _value(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        return self._connection.execute(sql, tuple(values)).get
+        try:
+            return self._connection.execute(sql, tuple(values)).get
+        except UnicodeDecodeError as error:
+            raise _damaged(error) from error
 
     # what the indexes read
 
     def revision(self) -> int:
         """The number of the last commit."""
-        return int(self._value("select value from meta where name = 'revision'"))
+        value = self._value("select value from meta where name = 'revision'")
+        if not isinstance(value, int):
+            raise StoreCorrupt("the number of the last commit is missing", hint=DAMAGED)
+        return value
 
     def delta(self, since: int) -> Delta:
         """What changed after revision ``since``."""
+        # "+key": else SQLite reads whole tables in the order of their keys rather than sort the few rows that its
+        # indexes on revisions find. Whole-table reads go faster without these.
         removed = (
             []
             if since == 0
-            else [row[0] for row in self._all("select key from removed where revision > ? order by key", (since,))]
+            else [row[0] for row in self._all("select key from removed where revision > ? order by +key", (since,))]
         )
-        # Whole-table reads go faster without the index on revisions.
-        condition = "" if since == 0 else "where u.revision > ?"
+        condition = "order by u.key" if since == 0 else "where u.revision > ? order by +u.key"
         rows = self._all(
             "select u.key, u.granularity, u.session, u.event_at, u.terms, v.data from units u "
-            f"left join vectors v on v.unit = u.key {condition} order by u.key",
+            f"left join vectors v on v.unit = u.key {condition}",
             (since,) if since else (),
         )
         named = {str(granularity): granularity for granularity in Granularity}
-        return Delta(
-            self.revision(),
-            removed,
-            [IndexRow(key, named[name], session, at, terms, data) for key, name, session, at, terms, data in rows],
-        )
+        try:
+            changed = [
+                IndexRow(key, named[name], session, at, terms, data) for key, name, session, at, terms, data in rows
+            ]
+        except _UNREADABLE as error:
+            raise _damaged(error) from error
+        return Delta(self.revision(), removed, changed)
 
     # units
 
-    def units(self, keys: Sequence[int]) -> list[MemoryUnit]:
+    def units(self, keys: Sequence[int], *, whole: bool = True) -> list[MemoryUnit]:
         """The units with these keys, in this order."""
         found: dict[int, MemoryUnit] = {}
         for batch in _batches(keys):
@@ -96,7 +124,10 @@ class Rows:
                 f"where u.key in ({_marks(batch)})",
                 batch,
             ):
-                found[row[0]] = self._unit(row)
+                try:
+                    found[row[0]] = self._unit(row, whole=whole)
+                except _UNREADABLE as error:
+                    raise _damaged(error) from error
         return [found[int(key)] for key in keys if int(key) in found]
 
     def find(self, unit_id: str) -> MemoryUnit | None:
@@ -104,20 +135,14 @@ class Rows:
         key = self._value("select key from units where id = ?", (unit_id,))
         return None if key is None else next(iter(self.units([key])), None)
 
-    def _unit(self, row: Sequence[Any]) -> MemoryUnit:
+    def _unit(self, row: Sequence[Any], *, whole: bool) -> MemoryUnit:
         key, unit_id, session_id, granularity, event_at, created, updated, agent, roles, sources, meta, text, number = (
             row
         )
-        if text is None:
-            text = "\n".join(
-                part[0]
-                for part in self._all(
-                    "select text from units where session = ? and granularity = ? order by key",
-                    (number, str(Granularity.TURN)),
-                )
-            )
         source_ids = tuple(json.loads(sources))
-        if granularity != str(Granularity.TURN):
+        if whole and text is None:
+            text = self._session_text(number)
+        if whole and granularity != str(Granularity.TURN):
             source_ids = self._message_ids(number)
         return MemoryUnit(
             key=key,
@@ -125,7 +150,7 @@ class Rows:
             user_id=self._user_id,
             session_id=session_id,
             granularity=Granularity(granularity),
-            text=text,
+            text=text or "",
             event_at=from_micros(event_at),
             created_at=from_micros(created),
             updated_at=from_micros(updated),
@@ -134,6 +159,14 @@ class Rows:
             agent_id=agent,
             metadata=json.loads(meta) if meta != "{}" else {},
         )
+
+    def _session_text(self, session: int) -> str:
+        """What a session's unit says: the texts of its turns, one below the other."""
+        texts = self._all(
+            "select text from units where session = ? and granularity = ? order by key",
+            (session, str(Granularity.TURN)),
+        )
+        return "\n".join(row[0] for row in texts)
 
     def _message_ids(self, session: int) -> tuple[str, ...]:
         """What a derived unit comes from: all messages of its session."""
@@ -157,10 +190,13 @@ class Rows:
             rows = self._all(sql)
         else:
             rows = [r for batch in _batches(keys) for r in self._all(f"{sql} where u.key in ({_marks(batch)})", batch)]
-        return {
-            key: Attributes(session, event_at, created, tuple(json.loads(roles)), agent, json.loads(metadata))
-            for key, session, event_at, created, roles, agent, metadata in rows
-        }
+        try:
+            return {
+                key: Attributes(session, event_at, created, tuple(json.loads(roles)), agent, json.loads(metadata))
+                for key, session, event_at, created, roles, agent, metadata in rows
+            }
+        except _UNREADABLE as error:
+            raise _damaged(error) from error
 
     def vectors(self, keys: Sequence[int]) -> dict[int, bytes]:
         """The stored vectors of these units."""
@@ -178,6 +214,13 @@ class Rows:
                 "select key from units where session = ? and granularity = ? order by key", (session, str(granularity))
             )
         ]
+
+    def last_key(self, session: int, granularity: Granularity) -> int | None:
+        """The newest of a session's units of one granularity."""
+        key = self._value(
+            "select max(key) from units where session = ? and granularity = ?", (session, str(granularity))
+        )
+        return None if key is None else int(key)
 
     # sessions and messages
 
@@ -198,6 +241,8 @@ class Rows:
     @staticmethod
     def _session(row: Sequence[Any]) -> SessionState:
         number, session_id, unit, closed, derived, agent_id, turns, vector_sum = row
+        if vector_sum is not None and len(vector_sum) % 8:
+            raise StoreCorrupt(f"the vector of session {number} has {len(vector_sum)} bytes", hint=DAMAGED)
         return SessionState(
             number=number,
             id=session_id,
@@ -221,20 +266,24 @@ class Rows:
                 for b in _batches(units)
                 for row in self._all(f"{sql} where unit in ({_marks(b)}) order by number", b)
             ]
-        for unit, message_id, role, name, bare, event_at, created_at, attachments, content in rows:
-            yield StoredMessage(
-                unit,
-                Message(
-                    id=message_id,
-                    role=role,
-                    name=name,
-                    bare=bool(bare),
-                    content=content,
-                    event_at=from_micros(event_at),
-                    attachments=tuple(Attachment(kind=k, reference=r) for k, r in json.loads(attachments)),
-                ),
-                created_at,
+        return map(self._message, rows)
+
+    @staticmethod
+    def _message(row: Sequence[Any]) -> StoredMessage:
+        unit, message_id, role, name, bare, event_at, created_at, attachments, content = row
+        try:
+            message = Message(
+                id=message_id,
+                role=role,
+                name=name,
+                bare=bool(bare),
+                content=content,
+                event_at=from_micros(event_at),
+                attachments=tuple(Attachment(kind=k, reference=r) for k, r in json.loads(attachments)),
             )
+        except _UNREADABLE as error:
+            raise _damaged(error) from error
+        return StoredMessage(unit, message, created_at)
 
     def known_message_ids(self, ids: Sequence[str]) -> set[str]:
         """Which of these message ids exist."""
@@ -282,22 +331,37 @@ class WritingRows(Rows):
     def __init__(self, connection: apsw.Connection, user_id: str) -> None:
         super().__init__(connection, user_id)
         self._revision = self.revision() + 1
+        self.is_first = self._revision == 1
+        self.deleted = False
+        """Whether something was deleted that must not be left in the file."""
         connection.execute("update meta set value = ? where name = 'revision'", (self._revision,))
 
     # sessions and messages
 
     def insert_session(self, session_id: str, *, agent_id: str | None) -> int:
         """Begin a session."""
-        self._connection.execute("insert into sessions (id, agent_id) values (?, ?)", (session_id, agent_id))
+        value = checksum(session_id, 0, 0, 0, agent_id, 0, None)
+        self._connection.execute(
+            "insert into sessions (id, agent_id, checksum) values (?, ?, ?)", (session_id, agent_id, value)
+        )
         return self._connection.last_insert_rowid()
 
     def save_session(self, state: SessionState) -> None:
         """Write a session's state back."""
         total = None if state.vector_sum is None else np.asarray(state.vector_sum, dtype="<f8").tobytes()
         self._connection.execute(
-            "update sessions set unit = ?, closed = ?, derived = ?, agent_id = ?, turns = ?, vector_sum = ? "
-            "where number = ?",
-            (state.unit, state.closed, state.derived, state.agent_id, state.turns, total, state.number),
+            "update sessions set unit = ?, closed = ?, derived = ?, agent_id = ?, turns = ?, vector_sum = ?, "
+            "checksum = ? where number = ?",
+            (
+                state.unit,
+                state.closed,
+                state.derived,
+                state.agent_id,
+                state.turns,
+                total,
+                checksum(state.id, state.unit, state.closed, state.derived, state.agent_id, state.turns, total),
+                state.number,
+            ),
         )
 
     def delete_session(self, number: int) -> None:
@@ -308,27 +372,20 @@ class WritingRows(Rows):
         """Store messages; raises DuplicateId if one's id exists."""
         try:
             self._connection.executemany(
-                "insert into messages (id, unit, role, name, bare, event_at, created_at, attachments, content) "
-                "values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        m.id,
-                        unit,
-                        m.role,
-                        m.name,
-                        m.bare,
-                        to_micros(m.event_at),
-                        created_at,
-                        dump([(a.kind, a.reference) for a in m.attachments]) if m.attachments else "[]",
-                        m.content,
-                    )
-                    for unit, m, created_at in messages
-                ],
+                "insert into messages (id, unit, role, name, bare, event_at, created_at, attachments, content, "
+                "checksum) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*row, checksum(*row)) for row in map(self._message_values, messages)],
             )
         except apsw.ConstraintError:
             raise DuplicateId(
                 "a message with the same id is stored already", hint="give each message an id once"
             ) from None
+
+    @staticmethod
+    def _message_values(stored: StoredMessage) -> tuple[Any, ...]:
+        unit, m, created_at = stored
+        attachments = dump([(a.kind, a.reference) for a in m.attachments]) if m.attachments else "[]"
+        return (m.id, unit, m.role, m.name, m.bare, to_micros(m.event_at), created_at, attachments, m.content)
 
     # units
 
@@ -337,64 +394,67 @@ class WritingRows(Rows):
         last = self._value("select seq from sqlite_sequence where name = 'units'") or 0
         keys = list(range(last + 1, last + 1 + len(drafts)))
         self._connection.executemany(
-            "insert into units (key, id, session, granularity, event_at, created_at, updated_at, revision, checksum, "
-            "agent_id, roles, terms, sources, metadata, text) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [self._values(key, draft) for key, draft in zip(keys, drafts, strict=True)],
+            "insert into units (key, id, session, granularity, event_at, created_at, updated_at, agent_id, roles, "
+            "terms, sources, metadata, text, checksum, revision) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (key, *row, checksum(*row), self._revision)
+                for key, row in zip(keys, map(self._values, drafts), strict=True)
+            ],
         )
         self._put_vectors({k: d.vector for k, d in zip(keys, drafts, strict=True) if d.vector is not None})
         if event:
-            self._connection.executemany(
-                "insert into changes (unit, event, at) values (?, ?, ?)", [(d.id, event, d.at) for d in drafts]
-            )
+            self._log([(draft.id, event, draft.at, None) for draft in drafts])
         return keys
 
-    def _values(self, key: int, draft: UnitDraft) -> tuple[Any, ...]:
-        sources, metadata = dump(list(draft.sources)), dump(dict(draft.metadata))
+    @staticmethod
+    def _values(draft: UnitDraft) -> tuple[Any, ...]:
         return (
-            key,
             draft.id,
             draft.session,
             str(draft.granularity),
             draft.event_at,
             draft.at,
             draft.at if draft.updated_at is None else draft.updated_at,
-            self._revision,
-            content_checksum(draft.text, metadata, sources, draft.terms),
             draft.agent_id,
             dump(list(draft.roles)),
             draft.terms,
-            sources,
-            metadata,
+            dump(list(draft.sources)),
+            dump(dict(draft.metadata)),
             draft.text,
+        )
+
+    def _log(self, changes: Iterable[tuple[str, str, int, str | None]]) -> None:
+        """Enter unit id, event, time and replaced text in the change log."""
+        self._connection.executemany(
+            "insert into changes (unit, event, at, old_text, checksum) values (?, ?, ?, ?, ?)",
+            [(*change, checksum(*change)) for change in changes],
         )
 
     def replace_unit(self, key: int, draft: UnitDraft, *, old_text: str | None = None, log: bool = True) -> None:
         """Give a unit new content under its key and id."""
-        sources, metadata = dump(list(draft.sources)), dump(dict(draft.metadata))
+        # The columns that stay as they are enter the checksum too.
+        ((session, granularity, created_at),) = self._all(
+            "select session, granularity, created_at from units where key = ?", (key,)
+        )
+        content = (
+            draft.at,
+            draft.agent_id,
+            dump(list(draft.roles)),
+            draft.terms,
+            dump(list(draft.sources)),
+            dump(dict(draft.metadata)),
+            draft.text,
+        )
+        value = checksum(draft.id, session, granularity, draft.event_at, created_at, *content)
         self._connection.execute(
-            "update units set event_at = ?, updated_at = ?, revision = ?, checksum = ?, agent_id = ?, roles = ?, "
-            "terms = ?, sources = ?, metadata = ?, text = ? where key = ?",
-            (
-                draft.event_at,
-                draft.at,
-                self._revision,
-                content_checksum(draft.text, metadata, sources, draft.terms),
-                draft.agent_id,
-                dump(list(draft.roles)),
-                draft.terms,
-                sources,
-                metadata,
-                draft.text,
-                key,
-            ),
+            "update units set updated_at = ?, agent_id = ?, roles = ?, terms = ?, sources = ?, metadata = ?, text = ?, "
+            "event_at = ?, revision = ?, checksum = ? where key = ?",
+            (*content, draft.event_at, self._revision, value, key),
         )
         if draft.vector is not None:
             self._put_vectors({key: draft.vector})
         if log:
-            self._connection.execute(
-                "insert into changes (unit, event, at, old_text) values (?, 'UPDATE', ?, ?)",
-                (draft.id, draft.at, old_text),
-            )
+            self._log([(draft.id, "UPDATE", draft.at, old_text)])
 
     def delete_units(self, keys: Sequence[int], *, at: int = 0, log: bool = True) -> None:
         """Remove units, their messages, vectors and texts in the change log."""
@@ -402,12 +462,8 @@ class WritingRows(Rows):
             marks = _marks(batch)
             ids = [row[0] for row in self._all(f"select id from units where key in ({marks})", batch)]
             if log:
-                self._connection.execute(
-                    f"update changes set old_text = null where unit in ({_marks(ids)})", tuple(ids)
-                )
-                self._connection.executemany(
-                    "insert into changes (unit, event, at) values (?, 'DELETE', ?)", [(i, at) for i in ids]
-                )
+                self._blank_history(ids)
+                self._log([(unit_id, "DELETE", at, None) for unit_id in ids])
             else:
                 self._connection.execute(f"delete from changes where unit in ({_marks(ids)})", tuple(ids))
             self._connection.execute(f"delete from messages where unit in ({marks})", batch)
@@ -416,15 +472,24 @@ class WritingRows(Rows):
             self._connection.executemany(
                 "insert into removed (key, revision) values (?, ?)", [(key, self._revision) for key in batch]
             )
-        if log:
+        if log and keys:
+            self.deleted = True
             self._connection.execute("update meta set value = 1 where name = 'scrub'")
+
+    def _blank_history(self, ids: Sequence[str]) -> None:
+        """Take the texts of these units out of the change log."""
+        rows = self._all(
+            f"select unit, event, at, seq from changes where unit in ({_marks(ids)}) and old_text is not null",
+            tuple(ids),
+        )
+        self._connection.executemany(
+            "update changes set old_text = null, checksum = ? where seq = ?",
+            [(checksum(unit, event, at, None), seq) for unit, event, at, seq in rows],
+        )
 
     def append_history(self, changes: Sequence[Change]) -> None:
         """Enter past changes (from an import)."""
-        self._connection.executemany(
-            "insert into changes (unit, event, at, old_text) values (?, ?, ?, ?)",
-            [(c.unit_id, c.event, c.at, c.old_text) for c in changes],
-        )
+        self._log([(c.unit_id, c.event, c.at, c.old_text) for c in changes])
 
     # vectors
 
@@ -442,7 +507,7 @@ class WritingRows(Rows):
 
     def _put_vectors(self, vectors: Mapping[int, Vector]) -> None:
         rows = [
-            (key, data, crc32(data)) for key, v in vectors.items() for data in [np.asarray(v, dtype="<f4").tobytes()]
+            (key, data, checksum(data)) for key, v in vectors.items() for data in [np.asarray(v, dtype="<f4").tobytes()]
         ]
         self._connection.executemany(
             "insert into vectors (unit, encoder, checksum, data) values (?1, 1, ?3, ?2) "
@@ -456,18 +521,35 @@ def check_rows(connection: apsw.Connection) -> list[str]:
     problems = [f"SQLite: {row[0]}" for row in connection.execute("pragma integrity_check(20)") if row[0] != "ok"]
     if problems:
         return problems
-    for key, text, metadata, sources, terms, checksum in connection.execute(
-        "select key, text, metadata, sources, terms, checksum from units"
-    ):
-        if content_checksum(text, metadata, sources, terms) != checksum:
-            problems.append(f"unit {key}: its content does not match its checksum")
-    for unit, data, checksum in connection.execute("select unit, data, checksum from vectors"):
-        if crc32(data) != checksum:
-            problems.append(f"unit {unit}: its vector does not match its checksum")
+    for label, sql in _CONTENT.items():
+        for number, value, *columns in connection.execute(sql):
+            if checksum(*columns) != value:
+                problems.append(f"{label} {number}: its content does not match its checksum")
     for label, sql in _ORPHANS:
         problems += [f"{label} {row[0]}" for row in connection.execute(sql)]
     return problems
 
+
+# Texts are read as bytes: damaged ones may not be UTF-8. The columns are in the order in which they were written.
+_CONTENT = {
+    "unit": """
+        select key, checksum, cast(id as blob), session, cast(granularity as blob), event_at, created_at, updated_at,
+               cast(agent_id as blob), cast(roles as blob), terms, cast(sources as blob), cast(metadata as blob),
+               cast(text as blob)
+        from units
+        """,
+    "vector of unit": "select unit, checksum, data from vectors",
+    "session": """
+        select number, checksum, cast(id as blob), unit, closed, derived, cast(agent_id as blob), turns, vector_sum
+        from sessions
+        """,
+    "message": """
+        select number, checksum, cast(id as blob), unit, cast(role as blob), cast(name as blob), bare, event_at,
+               created_at, cast(attachments as blob), cast(content as blob)
+        from messages
+        """,
+    "change": "select seq, checksum, cast(unit as blob), cast(event as blob), at, cast(old_text as blob) from changes",
+}
 
 _ORPHANS = (
     ("vector without unit:", "select unit from vectors where unit not in (select key from units)"),
@@ -483,4 +565,3 @@ _ORPHANS = (
         """,
     ),
 )
-

@@ -7,12 +7,13 @@ touch the overflow pages of long texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import apsw
 
 from memagent.errors import StoreCorrupt, StoreVersion
+from memagent.stores.sqlite_errors import DAMAGED
 
 APPLICATION_ID = 0x6D656D61  # "mema", in the file's header: tells our files from other SQLite databases
 
@@ -33,6 +34,7 @@ def m001_tables(connection: apsw.Connection) -> None:
             derived integer not null default 0,
             agent_id text,
             turns integer not null default 0,
+            checksum integer not null,
             vector_sum blob
         );
         create index sessions_state on sessions(closed, derived);
@@ -67,6 +69,7 @@ def m001_tables(connection: apsw.Connection) -> None:
             bare integer not null,
             event_at integer not null,
             created_at integer not null,
+            checksum integer not null,
             attachments text not null,
             content text not null
         );
@@ -76,6 +79,7 @@ def m001_tables(connection: apsw.Connection) -> None:
             unit text not null,
             event text not null,
             at integer not null,
+            checksum integer not null,
             old_text text
         );
         create index changes_unit on changes(unit);
@@ -93,29 +97,30 @@ MIGRATIONS: tuple[Migration, ...] = (m001_tables,)
 def version_of(connection: apsw.Connection) -> int:
     """The schema version of an open file; raises StoreCorrupt if the file is not one of ours."""
     if connection.pragma("application_id") != APPLICATION_ID:
-        raise StoreCorrupt(
-            f"{connection.filename} is not a memagent database", hint="restore it from a backup or an export"
-        )
-    return int(connection.pragma("user_version"))
+        raise StoreCorrupt(f"{connection.filename} is not a memagent database", hint=DAMAGED)
+    version = int(connection.pragma("user_version"))
+    if version < 0:
+        raise StoreCorrupt(f"{connection.filename} has the schema version {version}", hint=DAMAGED)
+    return version
 
 
-def is_current(connection: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> bool:
+def is_current(connection: apsw.Connection) -> bool:
     """Whether no migration is due; raises StoreVersion for a file from the future."""
     version = version_of(connection)
-    if version > len(migrations):
+    if version > len(MIGRATIONS):
         raise StoreVersion(
-            f"{connection.filename} has schema version {version}, this memagent knows {len(migrations)}",
+            f"{connection.filename} has schema version {version}, this memagent knows {len(MIGRATIONS)}",
             hint="upgrade memagent",
         )
-    return version == len(migrations)
+    return version == len(MIGRATIONS)
 
 
-def migrate(connection: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def migrate(connection: apsw.Connection) -> None:
     """Bring an open file to the current version, one transaction a step."""
-    while not is_current(connection, migrations):
+    while not is_current(connection):
         version = version_of(connection)
         with connection:
-            migrations[version](connection)
+            MIGRATIONS[version](connection)
             connection.pragma("user_version", version + 1)
 
 

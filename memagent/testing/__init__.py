@@ -1,1 +1,33 @@
-"""Doubles and contracts for code that uses or extends memagent; imported by tests only."""
+"""Doubles and contracts for code that uses or extends memagent; imported by tests only.
+
+The contracts import pytest, so each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memagent.testing.encoder_contract import EncoderContract
+    from memagent.testing.encoders import HashingEncoder
+
+_HOME = {
+    "EncoderContract": "memagent.testing.encoder_contract",
+    "HashingEncoder": "memagent.testing.encoders",
+}
+
+__all__ = ["EncoderContract", "HashingEncoder"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home module at first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from memagent import Memory
 from memagent.errors import UnknownUser
+from memagent.testing import HashingEncoder
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -21,6 +24,26 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def longmemeval_question() -> dict[str, Any]:
+    """A record in LongMemEval's format."""
+    said = [
+        [{"role": "user", "content": "I keep bees."}, {"role": "assistant", "content": "How many hives?"}],
+        [{"role": "user", "content": "I sail."}, {"role": "assistant", "content": "Where?"}],
+    ]
+    said[0][0]["has_answer"] = True  # type: ignore[assignment]
+    return {
+        "question_id": "q1",
+        "question_type": "single-session-user",
+        "question": "Which insects do I keep?",
+        "answer": "bees",
+        "question_date": "2023/06/03 (Sat) 15:47",
+        "haystack_dates": ["2023/05/20 (Sat) 05:18", "2023/05/24 (Wed) 18:41"],
+        "haystack_session_ids": ["answer_1", "other_1"],
+        "haystack_sessions": said,
+        "answer_session_ids": ["answer_1"],
+    }
 
 
 def test_the_chat_loop_recalls_what_was_said_in_an_earlier_run(tmp_path: Path) -> None:
@@ -37,3 +60,11 @@ def test_a_user_is_exported_checked_and_erased(tmp_path: Path) -> None:
     assert "I keep bees." in (tmp_path / "ann.jsonl").read_text(encoding="utf-8")
     with Memory(tmp_path / "store") as memory, pytest.raises(UnknownUser):
         memory.search("bees", user_id="ann")
+
+
+def test_retrievers_are_measured_on_a_longmemeval_file(tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps([longmemeval_question()]), encoding="utf-8")
+    table = load("longmemeval").measure(file, ["bm25", "dense"], HashingEncoder())
+    assert "recall_all@5" in table
+    assert "| bm25 |" in table

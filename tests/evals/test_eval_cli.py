@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import memagent.encoders
-from memagent.evals.cli import app
+from memagent.cli import app
 from memagent.testing import HashingEncoder
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def command(tmp_path: Path) -> list[str]:
     data = tmp_path / "locomo.json"
     data.write_text(json.dumps([{"sample_id": "conv-1", "conversation": conversation, "qa": questions}]))
     return [
-        *("retrieval", "--dataset", "locomo", "--data", str(data), "--out", str(tmp_path / "result.json")),
+        *("eval", "retrieval", "--dataset", "locomo", "--data", str(data), "--out", str(tmp_path / "result.json")),
         *("--retriever", "dense[by=session]", "--retriever", "bm25", "--cache-dir", str(tmp_path / "cache")),
     ]
 
@@ -149,6 +149,6 @@ def test_a_damaged_file_is_named_with_record_and_field(tmp_path: Path, command: 
 
 
 def test_help_has_an_example() -> None:
-    shown = " ".join(RUNNER.invoke(app, ["retrieval", "--help"]).output.split())
+    shown = " ".join(RUNNER.invoke(app, ["eval", "retrieval", "--help"]).output.split())
     assert "Example: memagent eval retrieval --dataset locomo" in shown
     assert "dense[by=turn-mean]" in shown

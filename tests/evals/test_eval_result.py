@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eval_examples import finished_run
@@ -114,14 +115,29 @@ def test_the_markdown_table_has_a_line_a_retriever() -> None:
     assert lines[5].endswith("| +0.0 [+0.0, +0.0] |")
 
 
+def shown(result: dict[str, Any], width: int) -> str:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as captured:
+        console.print(rich_table(result, width=width))
+    return captured.get()
+
+
 def test_the_terminal_table_shows_names_that_look_like_markup() -> None:
     result = build_result(finished_run("dense", "bm25[by=window]"), encoder=ENCODER, encode_ms=0.0, resamples=100)
-    console = Console(width=200, record=True, file=None, force_terminal=False)
-    with console.capture() as captured:
-        console.print(rich_table(result))
-    text = captured.get()
+    text = shown(result, 160)
     assert "bm25[by=window]" in text
-    assert "95 % bootstrap intervals" in text
+    assert "[100.0, 100.0]" in text
+    assert "with 95 % bootstrap intervals" in text
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_no_cut_words() -> None:
+    result = build_result(finished_run("dense", "bm25[by=window]"), encoder=ENCODER, encode_ms=0.0, resamples=100)
+    medium, narrow = shown(result, 110), shown(result, 80)
+    assert "[100.0, 100.0]" not in medium
+    assert medium.count("@10") == 3
+    assert narrow.count("@10") == 1
+    assert all("…" not in text and "bm25[by=window]" in text for text in (medium, narrow))
+    assert "are in the result file" in narrow
 
 
 def test_a_single_retriever_has_no_column_of_differences() -> None:

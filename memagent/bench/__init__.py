@@ -1,0 +1,1 @@
+"""Measuring the memory layer: latency, throughput, memory, and how each grows."""

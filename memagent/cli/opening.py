@@ -1,0 +1,94 @@
+"""Opens a store for one command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from memagent.errors import EncoderError, NotFound
+
+if TYPE_CHECKING:
+    from memagent.encoders.port import Encoder
+    from memagent.memory import Memory
+
+
+def load(
+    model: str | None, precision: Literal["float32", "int8"], long_text: Literal["windows", "truncate"]
+) -> Encoder:
+    """The encoder that the options name; its files are kept in :func:`cache_dir`."""
+    from memagent.encoders import load_encoder
+
+    return load_encoder(model, precision=precision, long_text=long_text, cache_dir=cache_dir())
+
+
+def cache_dir() -> Path | None:
+    """Where exports of models are kept; None is the library's own choice."""
+    named = os.environ.get("MEMAGENT_CACHE")
+    return Path(named).expanduser() if named else None
+
+
+@contextmanager
+def opened(
+    store: Path,
+    model: str | None,
+    precision: Literal["float32", "int8"],
+    long_text: Literal["windows", "truncate"],
+    *,
+    create: bool = False,
+) -> Iterator[Memory]:
+    """The memory in a folder, which must be there unless ``create``. Raises NotFound."""
+    if not create:
+        must_exist(store)
+    with opened_with(store, load(model, precision, long_text)) as memory:
+        yield memory
+
+
+@contextmanager
+def opened_without_encoder(store: Path) -> Iterator[Memory]:
+    """The memory in a folder, for verbs that neither embed nor search: they work whatever encoder it was made with."""
+    must_exist(store)
+    with opened_with(store, _NoEncoder()) as memory:
+        yield memory
+
+
+@contextmanager
+def opened_with(store: Path, encoder: Encoder) -> Iterator[Memory]:
+    """The memory in a folder, with an encoder that is loaded already."""
+    from memagent.memory import Memory
+
+    # No background work: a command ends as soon as it has answered, and says itself when summaries are due.
+    with Memory(store, encoder=encoder, background=False) as memory:
+        yield memory
+
+
+def must_exist(store: Path) -> None:
+    """Raise NotFound if the folder is not there: most likely another one was meant."""
+    if not store.expanduser().exists():
+        raise NotFound(
+            f"there is no store at {store}",
+            hint="name its folder with --store or MEMAGENT_STORE; `memagent add` makes one",
+        )
+
+
+class _NoEncoder:
+    """Stands where an encoder is asked for and not needed."""
+
+    name = "none"
+    fingerprint = "none"
+    dim = 1
+    max_tokens = None
+
+    def encode_queries(self, texts: Sequence[str]) -> NoReturn:
+        self._refuse()
+
+    def encode_documents(self, texts: Sequence[str]) -> NoReturn:
+        self._refuse()
+
+    def count_tokens(self, text: str) -> NoReturn:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise EncoderError("this command has no encoder", hint="report this as a fault of memagent")
