@@ -67,7 +67,8 @@ def _table(result: Mapping[str, Any], metrics: Sequence[str], *, intervals: bool
         caption_justify="left",
     )
     for i, name in enumerate(head):
-        table.add_column(Text(name.replace("@", "\n@", 1).replace(" ", "\n")), justify="left" if i == 0 else "right")
+        label = Text(name.replace("@", "\n@", 1).replace(" ", "\n"))
+        table.add_column(label, justify="left" if i == 0 else "right", overflow="fold")
     best = _best(result, metrics)
     for place, cells in enumerate(rows):
         table.add_row(*(_styled(cell, bold=(place, i) in best, intervals=intervals) for i, cell in enumerate(cells)))

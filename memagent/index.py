@@ -71,8 +71,9 @@ class VectorIndex:
         """
         new = np.asarray(keys, dtype=np.int64)
         checked = checked_vectors(vectors, self.dim, rows=len(new))
-        order = np.argsort(new, kind="stable")
-        new, checked = new[order], checked[order]
+        if (new[1:] <= new[:-1]).any():
+            order = np.argsort(new, kind="stable")
+            new, checked = new[order], checked[order]
         if (new[1:] == new[:-1]).any():
             raise DuplicateId("a key comes twice in one call", hint="give each vector its own key")
         known = np.isin(new, self.keys, assume_unique=True)

@@ -33,7 +33,8 @@ _VARIABLES = {
 SIZE = 10.5
 """Text size in points, which are the units of the picture: a figure as wide as its place shows it unchanged."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
+    "text.parse_math": False,  # a price in dollars is not a formula
     "svg.fonttype": "none",  # text stays text: it takes the page's font, and can be selected and read aloud
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, and is wider than what pages use: labels stay apart

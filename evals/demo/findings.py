@@ -20,8 +20,9 @@ def comparisons(demo: DemoRun) -> list[str]:
             continue
         figure = row["paired"][METRIC]
         unsure = figure["low"] <= 0 <= figure["high"]
+        against = row["paired"]["against"]
         sentences.append(
-            f"{row['retriever']} differs from {row['paired']['against']} by {signed(figure['diff'])} points of {METRIC} "
+            f"{row['retriever']} differs from {against} by {signed(figure['diff'])} points of {METRIC} "
             f"[{signed(figure['low'])}, {signed(figure['high'])}]"
             + (": the interval holds zero, so these questions cannot tell them apart." if unsure else ".")
         )
@@ -41,8 +42,8 @@ def about_abstention(demo: DemoRun) -> str:
     """Whether a low score gives away that there is no answer."""
     shares = ", ".join(f"{separation(demo.scores, name):.2f} for {name}" for name in RETRIEVERS)
     return (
-        f"{len(demo.unanswerable)} questions have no answer in the history; they are not counted in recall. The chance that "
-        f"an answerable question's best score is above one of theirs is {shares} (0.5: no use, 1: always)."
+        f"{len(demo.unanswerable)} questions have no answer in the history; they are not counted in recall. The chance "
+        f"that an answerable question's best score is above one of theirs is {shares} (0.5: no use, 1: always)."
     )
 
 
@@ -59,3 +60,10 @@ def signed(share: float) -> str:
 def interval(figure: dict[str, Any]) -> str:
     """The ends of an interval in whole per cent."""
     return f"[{figure['low'] * 100:.0f}, {figure['high'] * 100:.0f}]"
+
+
+def clip(text: str, length: int) -> str:
+    """``text``, cut between words if it is longer than ``length`` characters."""
+    if len(text) <= length:
+        return text
+    return text[:length].rsplit(" ", 1)[0].rstrip(" ,.;:") + " …"

@@ -12,7 +12,7 @@ LANGUAGES = {"en": "English", "es": "Spanish"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A user of the bundled histories: id, name, language in words, and a phrase about them that goes on from the name."""
+    """A user of the bundled histories: id, name, language in words, and a phrase that goes on from the name."""
 
     user_id: str
     name: str

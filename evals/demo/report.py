@@ -12,6 +12,7 @@ from memagent.evals.demo.findings import (
     METRIC,
     about_abstention,
     by_language,
+    clip,
     comparisons,
     interval,
     percent,
@@ -20,11 +21,10 @@ from memagent.evals.demo.findings import (
 
 if TYPE_CHECKING:
     from memagent.evals.datasets.cases import Question
-    from memagent.evals.demo.running import DemoRun
+    from memagent.evals.demo.running import DemoRun, Gist
     from memagent.evals.demo.walkthrough import ShownHit, WorkedSearch
 
 METRICS = ("recall_all@3", "recall_all@5", "recall_any@5", "recall_all@10", "ndcg_any@10", "ndcg@10", "mrr")
-_CLIP = 330
 
 
 def render(demo: DemoRun, *, at: datetime | None = None) -> str:
@@ -39,7 +39,7 @@ def render(demo: DemoRun, *, at: datetime | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "signed": signed, "interval": interval, "clip": _clip}
+    environment.filters |= {"percent": percent, "signed": signed, "interval": interval, "clip": clip}
     drawn = {
         "kind": figures.recall_by_kind(demo),
         "user": figures.recall_by_user(demo),
@@ -62,10 +62,11 @@ def render(demo: DemoRun, *, at: datetime | None = None) -> str:
         comparisons=comparisons(demo),
         by_language=by_language(demo),
         about_abstention=about_abstention(demo),
-        figures={name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704  # drawn here, with escaped texts
+        figures={name: Markup(svg) for name, svg in drawn.items()},  # drawn here, texts escaped
         worked=[_worked(search) for search in demo.walkthrough.worked],
         users=_questions(demo),
         unanswerable=_unanswerable(demo),
+        gist=_gist(demo),
     )
 
 
@@ -75,9 +76,7 @@ def _table(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": row["retriever"],
-            "cells": [
-                {**row["metrics"][name], "best": row["metrics"][name]["mean"] == best[name]} for name in METRICS
-            ],
+            "cells": [{**row["metrics"][name], "best": row["metrics"][name]["mean"] == best[name]} for name in METRICS],
             "latency": row["latency_ms"],
         }
         for row in result["rows"]
@@ -115,6 +114,12 @@ def _questions(demo: DemoRun) -> list[dict[str, Any]]:
     return [{"person": demo.people[user_id], "questions": questions} for user_id, questions in users.items()]
 
 
+def _gist(demo: DemoRun) -> Gist:
+    """The session with (the last part of) the first worked search's answer, as an example of what is derived."""
+    wanted = demo.walkthrough.worked[0].question.gold_sessions[-1]
+    return next(session for session in demo.timeline if session.session_id == wanted)
+
+
 def _unanswerable(demo: DemoRun) -> list[dict[str, Any]]:
     scores = {(score.question_id, score.retriever): score.score for score in demo.scores}
 
@@ -122,10 +127,3 @@ def _unanswerable(demo: DemoRun) -> list[dict[str, Any]]:
         return {"question": question, "scores": {name: scores[question.id, name] for name in RETRIEVERS}}
 
     return [row(question) for question in demo.unanswerable]
-
-
-def _clip(text: str, length: int = _CLIP) -> str:
-    """``text``, cut between words if it is longer than ``length`` characters."""
-    if len(text) <= length:
-        return text
-    return text[:length].rsplit(" ", 1)[0].rstrip(" ,.;:") + " …"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ from memagent.evals.result import build_result, encoder_facts
 from memagent.evals.retrieval import RetrievalSettings, run_retrieval
 from memagent.evals.specs import parse_specs
 from memagent.evals.statistics import Interval, bootstrap
+from memagent.records import Granularity
 
 if TYPE_CHECKING:
     from memagent import Memory
@@ -28,12 +31,13 @@ if TYPE_CHECKING:
     from memagent.evals.retrieval import Progress, RetrievalRun
 
 
-class KeywordsOf(NamedTuple):
-    """A session on the timeline: when it took place (ISO date), and its key phrases, most telling first."""
+class Gist(NamedTuple):
+    """A session on the timeline: when it took place (ISO date), its key phrases, most telling first, its summary."""
 
     session_id: str
     date: str
     phrases: tuple[str, ...]
+    summary: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,7 @@ class DemoRun:
     encode_ms: tuple[float, ...]
     scores: tuple[TopScore, ...]
     walkthrough: Walkthrough
-    timeline: tuple[KeywordsOf, ...]
+    timeline: tuple[Gist, ...]
     seconds: Mapping[str, float]
 
     @property
@@ -76,16 +80,20 @@ def run_demo(
     ``policy`` is what the result file says about the encoder beside its name.
     """
     from memagent import Memory
+    from memagent.encoders.cache import CachedEncoder
 
     dataset = load_demo()
     begun = time.perf_counter()
-    # No background work: summaries are written at once, so that the times mean what they say.
-    with Memory(place, encoder=encoder, background=False) as memory:
+    with ExitStack() as stack:
+        # The measured run stores the histories again; with this they are encoded once.
+        cache = Path(stack.enter_context(TemporaryDirectory(prefix="memagent-demo-")))
+        cached = stack.enter_context(CachedEncoder(encoder, cache))
+        # No background work: summaries are written at once, so that the times mean what they say.
+        memory = stack.enter_context(Memory(place, encoder=cached, background=False))
         stored = store_histories(memory, dataset.histories, tell)
         asked = time.perf_counter()
-        run = run_retrieval(
-            dataset, parse_specs(RETRIEVERS), encoder, settings=RetrievalSettings(session_vectors="mean"), progress=tell
-        )
+        specs, settings = parse_specs(RETRIEVERS), RetrievalSettings(session_vectors="mean")
+        run = run_retrieval(dataset, specs, cached, settings=settings, progress=tell)
         tell(0, 1, "times to encode")
         times = encode_times(encoder, run.questions)
         looked = time.perf_counter()
@@ -112,11 +120,20 @@ def run_demo(
     )
 
 
-def _timeline(memory: Memory, user_id: str) -> tuple[KeywordsOf, ...]:
-    units = memory.get_all(user_id=user_id, granularity="keywords", top_k=None)["results"]
+def _timeline(memory: Memory, user_id: str) -> tuple[Gist, ...]:
+    units = {
+        granularity: memory.get_all(user_id=user_id, granularity=granularity, top_k=None)["results"]
+        for granularity in (Granularity.KEYWORDS, Granularity.SUMMARY)
+    }
+    summaries = {unit["session_id"]: unit["memory"] for unit in units[Granularity.SUMMARY]}
     listed = [
-        KeywordsOf(unit["session_id"], unit["event_at"][:10], tuple(filter(None, unit["memory"].split("; "))))
-        for unit in units
+        Gist(
+            unit["session_id"],
+            unit["event_at"][:10],
+            tuple(filter(None, unit["memory"].split("; "))),
+            summaries.get(unit["session_id"], ""),
+        )
+        for unit in units[Granularity.KEYWORDS]
     ]
     return tuple(sorted(listed, key=lambda session: session.date))
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memagent.evals.demo.asking import RETRIEVERS
-from memagent.evals.demo.findings import about_abstention, by_language, comparisons, interval, percent
+from memagent.evals.demo.findings import about_abstention, by_language, clip, comparisons, interval, percent
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 METRICS = ("recall_all@3", "recall_all@5", "recall_any@5", "ndcg_any@10", "mrr")
 _STYLES = {"dense": "blue", "bm25": "yellow", "hybrid": "green"}
-_CLIP = 150
+_CLIP = 190
 
 
 def show(demo: DemoRun, console: Console) -> None:
@@ -28,7 +28,7 @@ def show(demo: DemoRun, console: Console) -> None:
     stored = demo.stored
     console.print(
         f"Stored [bold]{stored.sessions}[/] sessions, [bold]{stored.messages}[/] messages of {len(stored.units)} users "
-        f"as {stored.count('turn')} turns in {stored.store_seconds:.1f} s ({stored.messages_per_second:.0f} messages/s); "
+        f"as {stored.count('turn')} turns in {stored.store_seconds:.1f} s, {stored.messages_per_second:.0f} a second; "
         f"{stored.count('summary')} summaries and {stored.count('keywords')} lists of keywords in "
         f"{stored.derive_seconds:.1f} s.",
         highlight=False,
@@ -68,20 +68,18 @@ def results_table(result: Mapping[str, Any]) -> Table:
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     table.add_column("retriever", no_wrap=True)
     for name in METRICS:
-        head, at, k = name.partition("@")
-        table.add_column(Text(f"{head}\n{at}{k}" if at else f"\n{head}"), justify="right")
-    table.add_column(Text("search\np50"), justify="right")
-    table.add_column(Text("encode\np50"), justify="right")
+        family, _, rest = name.partition("_")
+        table.add_column(Text(f"{family}_\n{rest}" if rest else f"\n{family}"), justify="right", no_wrap=True)
+    for what in ("search", "encode"):
+        table.add_column(Text(f"{what}\np50"), justify="right", no_wrap=True)
     best = {name: max(row["metrics"][name]["mean"] for row in result["rows"]) for name in METRICS}
     for row in result["rows"]:
-        cells = [
-            _figure(row["metrics"][name], bold=row["metrics"][name]["mean"] == best[name]) for name in METRICS
-        ]
+        cells = [_figure(row["metrics"][name], bold=row["metrics"][name]["mean"] == best[name]) for name in METRICS]
         times = [row["latency_ms"]["search_p50"], row["latency_ms"]["encode_p50"]]
         table.add_row(
             Text(row["retriever"], style=_STYLES.get(row["retriever"], "")),
@@ -137,20 +135,25 @@ def _show_example(console: Console, example: Example) -> None:
 
 def _show_hits(console: Console, hits: Sequence[ShownHit], *, parts: bool = True) -> None:
     from rich.padding import Padding
-
-    for hit in hits:
-        console.print(Padding(_hit(hit, parts=parts), (0, 0, 0, 2)))
-
-
-def _hit(hit: ShownHit, *, parts: bool) -> RenderableType:
+    from rich.table import Table
     from rich.text import Text
 
-    text = Text.assemble((f"{hit.rank}. ", "bold"), (hit.date, "bold"), (f"  {hit.session_id}", "dim"))
-    text.append(f"  {hit.score:.2f}")
-    if parts:
-        text.append(" = " + " + ".join(f"{name} {value:.2f}" for name, value in hit.parts.items()), style="dim")
+    table = Table.grid(padding=(0, 1, 0, 0))
+    length = max(_CLIP, 2 * (console.width - 6))
+    for hit in hits:
+        table.add_row(Text(f"{hit.rank}.", style="bold"), _hit(hit, length, parts=parts))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _hit(hit: ShownHit, length: int, *, parts: bool) -> Text:
+    """Date, session and score; with ``parts`` what the score consists of; the first line of the text."""
+    from rich.text import Text
+
+    text = Text.assemble((hit.date, "bold"), (f"  {hit.session_id}", "dim"), f"  {hit.score:.2f}")
     if hit.gold:
         text.append("  answer", style="bold green")
+    if parts:
+        text.append("\n= " + " + ".join(f"{name} {value:.2f}" for name, value in hit.parts.items()), style="dim")
     said = hit.lines[0][1] if hit.lines else ""
-    text.append(f"\n   {said if len(said) <= _CLIP else said[:_CLIP].rsplit(' ', 1)[0] + ' ...'}")
+    text.append(f"\n{clip(said, length)}")
     return text

@@ -12,7 +12,7 @@ from memagent.evals.demo.drawing import ACCENT, CARD, COLOURS, INK, LINE, MUTED,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from memagent.evals.demo.running import DemoRun, KeywordsOf
+    from memagent.evals.demo.running import DemoRun, Gist
 
 WIDE, NARROW = 1080, 430
 _LABEL = 10
@@ -123,12 +123,13 @@ def _mark(axes: Axes, at: tuple[float, float], mark: dict[str, Any]) -> None:
         axes.scatter(*at, s=mark["area"] + 130, facecolors="none", edgecolors=ACCENT, linewidths=1.6, zorder=5)
 
 
-def _label(session: KeywordsOf) -> str:
+def _label(session: Gist) -> str:
     """The two most telling key phrases that do not repeat each other, one a line."""
     chosen: list[str] = []
     for phrase in session.phrases:
         words = set(phrase.lower().split())
-        if len(phrase) > 2 and not words <= _CALENDAR and not any(words & set(other.lower().split()) for other in chosen):
+        repeated = any(words & set(other.lower().split()) for other in chosen)
+        if len(phrase) > 2 and not repeated and not words <= _CALENDAR:
             chosen.append(phrase)
         if len(chosen) == 2:
             break
@@ -139,9 +140,7 @@ def _width(text: str) -> float:
     return max(len(line) for line in text.split("\n")) * _LETTER + 8
 
 
-def _rows(
-    days: Sequence[float], widths: Sequence[float], left: float, right: float
-) -> list[tuple[float, int]]:
+def _rows(days: Sequence[float], widths: Sequence[float], left: float, right: float) -> list[tuple[float, int]]:
     """For each label its centre and row (1, 2, ... above the line, -1, -2, ... below), none over another.
 
     Labels take turns above and below, each in the row closest to the line that is free at its place.
@@ -173,10 +172,11 @@ def _months(left: float, right: float) -> tuple[list[float], list[str]]:
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-_CALENDAR = frozenset(
-    "january february march april may june july august september october november december early late today yesterday "
-    "monday tuesday wednesday thursday friday saturday sunday day days week weeks month months year years minutes".split()
-)
+_CALENDAR = {
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"),
+    *("december", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "early", "late"),
+    *("today", "yesterday", "day", "days", "week", "weeks", "month", "months", "year", "years", "minutes"),
+}
 """Words that say when and not what; the date is shown anyway."""
 
 

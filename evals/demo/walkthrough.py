@@ -30,16 +30,16 @@ WORKED = (
         "Two channels, each missing half",
         "The answer is in two sessions half a year apart. The launch is the subject of one (“We put Kittiwake in "
         "yesterday”), which cosines find. The first plan is half a sentence in a talk about varnish (“we're aiming "
-        "to put her back in the water on Saturday, June 7”): its turn as a whole means varnish, but it shares the words "
-        "“aiming” and “water” with the question. The sum of both channels has both.",
+        "to put her back in the water on Saturday, June 7”): its turn as a whole means varnish, but it shares the "
+        "words “aiming” and “water” with the question. The sum of both channels has both.",
     ),
     Chosen(
         "lucia-q07",
         "A Spanish question to an English encoder",
-        "all-MiniLM-L6-v2 learnt from English texts. To it all Spanish texts are much alike: their cosines are high, lie close "
-        "together and order little. The words of the question (“noches”, “bases”, “Sicilia”, stemmed as Spanish) name "
-        "the right session at once, and the sum follows them. For users who do not write English, take a multilingual "
-        "encoder.",
+        "all-MiniLM-L6-v2 learnt from English texts. To it all Spanish texts are much alike: their cosines are high, "
+        "lie close together and order little. The question's words (“noches”, “bases”, “Sicilia”, stemmed as Spanish) "
+        "name the right session at once, and the sum follows them. For users who do not write English, take a "
+        "multilingual encoder.",
     ),
 )
 """The searches shown."""
@@ -105,12 +105,12 @@ class Example:
     @property
     def plain_call(self) -> str:
         """The call without the option."""
-        return f'memory.search("{self.query}", user_id="{self.user_id}")'
+        return f'memory.search("{self.query}",\n              user_id="{self.user_id}")'
 
     @property
     def changed_call(self) -> str:
-        """The call with it, on lines of its own."""
-        return f'memory.search(\n    "{self.query}", user_id="{self.user_id}",\n    {self.option},\n)'
+        """The call with it."""
+        return f"{self.plain_call[:-1]},\n              {self.option})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def walk_through(memory: Memory, questions: Sequence[Question]) -> Walkthrough:
     user, query, moment = AS_OF
     as_of = _example(memory, user, query, f'as_of="{moment}"', {"as_of": moment})
     user, query, filters = FILTER
-    written = json.dumps(filters).replace(', "lt"', ',\n                          "lt"')
+    written = json.dumps(filters).replace(', "lt"', ',\n                                    "lt"')
     filtered = _example(memory, user, query, f"filters={written}", {"filters": filters})
     asked, tokens = by_id[CONTEXT[0]], CONTEXT[1]
     return Walkthrough(

@@ -14,7 +14,7 @@ from memagent.bank.shelf import Shelf, loaded
 from memagent.errors import EncoderMismatch, InvalidInput
 from memagent.lexical import query_terms
 from memagent.records import Granularity, MemoryUnit, Ranked, to_micros
-from memagent.stores.port import Attributes, ReadTransaction, UserStore
+from memagent.stores.port import Attributes, IndexRow, ReadTransaction, UserStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,14 +57,14 @@ class MemoryBank:
             return
         self.check_encoder()
         delta = transaction.delta(self.revision)
-        by_granularity: dict[Granularity, list[int]] = {granularity: [] for granularity in Granularity}
-        for position, row in enumerate(delta.rows):
-            by_granularity[row.granularity].append(position)
+        by_granularity: dict[Granularity, list[IndexRow]] = {granularity: [] for granularity in Granularity}
+        for row in delta.rows:
+            by_granularity[row.granularity].append(row)
         for granularity, shelf in self.shelves.items():
             if delta.removed:
                 shelf.remove(delta.removed)
-            if positions := by_granularity[granularity]:
-                loaded(shelf, [delta.rows[position] for position in positions])
+            if rows := by_granularity[granularity]:
+                loaded(shelf, rows)
         if self._attributes:
             for key in (*delta.removed, *(row.key for row in delta.rows)):
                 self._attributes.pop(key, None)

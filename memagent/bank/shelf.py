@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from memagent.bank.port import Columns
 from memagent.errors import InvalidVector, StoreCorrupt
 from memagent.index import VectorIndex
-from memagent.lexical import LexicalIndex, languages_of, terms_from_many
+from memagent.lexical import LexicalIndex, languages_of, term_table
 from memagent.stores.port import IndexRow
+
+_NO_TERMS = 255  # stands for the last byte of a text without terms
 
 
 class Shelf:
@@ -23,87 +25,76 @@ class Shelf:
 
     def __init__(self, dim: int) -> None:
         self.index = VectorIndex(dim)
-        self.sessions: NDArray[np.int64] = np.empty(0, np.int64)
-        self.event_at: NDArray[np.int64] = np.empty(0, np.int64)
+        # One column a unit: its session's number, when it was said, the last byte of its terms.
+        self._columns: NDArray[np.int64] = np.empty((3, 0), np.int64)
         self._lexical = LexicalIndex()
-        self._unread: list[IndexRow] = []
-        self._trailers: dict[int, bytes] = {}
+        self._unread: dict[int, tuple[int, bytes]] = {}
+        self._languages: frozenset[str] | None = None
 
     def columns(self) -> Columns:
         """All units."""
-        return Columns(self.index.keys, self.sessions, self.event_at)
+        return Columns(self.index.keys, self._columns[0], self._columns[1])
 
     def put(self, rows: Sequence[IndexRow]) -> None:
         """Take in new and changed units, ascending by key."""
-        keys = np.fromiter((row.key for row in rows), np.int64, len(rows))
-        sessions = np.fromiter((row.session for row in rows), np.int64, len(rows))
-        event_at = np.fromiter((row.event_at for row in rows), np.int64, len(rows))
+        numbers, _, sessions, event_at, terms, vectors = zip(*rows, strict=True)
+        keys = np.array(numbers, np.int64)
+        facts = np.array([sessions, event_at, [blob[-1] if blob else _NO_TERMS for blob in terms]], np.int64)
         before = self.index.keys
-        self.index.put(keys, self._vectors(rows))
-        if len(self.index) == len(before) + len(keys) and (not len(before) or keys[0] > before[-1]):
-            self.sessions = np.concatenate([self.sessions, sessions])
-            self.event_at = np.concatenate([self.event_at, event_at])
+        self.index.put(keys, self._matrix(vectors))
+        if not len(before) or keys[0] > before[-1]:
+            self._columns = np.concatenate([self._columns, facts], axis=1)
         else:
-            self.sessions = self._merged(before, self.sessions, keys, sessions)
-            self.event_at = self._merged(before, self.event_at, keys, event_at)
-        self._unread.extend(rows)
+            merged = np.empty((3, len(self.index)), np.int64)
+            merged[:, self.index.rows(before)] = self._columns
+            merged[:, self.index.rows(keys)] = facts
+            self._columns = merged
+        # The vectors are not kept: they are in the index now.
+        self._unread.update(zip(numbers, zip(sessions, terms, strict=True), strict=True))
+        self._languages = None
 
-    def _vectors(self, rows: Sequence[IndexRow]) -> NDArray[np.float32]:
+    def _matrix(self, vectors: Sequence[bytes | None]) -> NDArray[np.float32]:
         dim = self.index.dim
-        parts = [row.vector if row.vector is not None else b"" for row in rows]
-        if any(len(part) != 4 * dim for part in parts):
+        parts = [vector for vector in vectors if vector is not None]
+        if len(parts) < len(vectors) or set(map(len, parts)) != {4 * dim}:
             raise StoreCorrupt("a stored vector is missing or has the wrong width", hint="run `memagent verify`")
-        return np.frombuffer(b"".join(parts), dtype="<f4").reshape(len(rows), dim)
-
-    def _merged(
-        self, old_keys: NDArray[np.int64], old: NDArray[np.int64], keys: NDArray[np.int64], new: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        merged = np.empty(len(self.index), np.int64)
-        merged[self.index.rows(old_keys)] = old
-        merged[self.index.rows(keys)] = new
-        return merged
+        return np.frombuffer(b"".join(parts), dtype="<f4").reshape(len(parts), dim)
 
     def remove(self, keys: Iterable[int]) -> None:
         """Drop units; keys of other granularities are ignored."""
-        gone = np.fromiter(keys, np.int64)
-        keep = ~np.isin(self.index.keys, gone)
+        keep = ~np.isin(self.index.keys, np.fromiter(keys, np.int64))
         if keep.all():
             return
-        self._read_terms()
         removed = self.index.keys[~keep]
-        self._lexical.remove(removed)
         for key in removed.tolist():
-            self._trailers.pop(key, None)
-        self.sessions, self.event_at = self.sessions[keep], self.event_at[keep]
+            self._unread.pop(key, None)
+        self._lexical.remove(removed)
+        self._columns = self._columns[:, keep]
         self.index.remove(removed)
+        self._languages = None
 
     def lexical(self) -> LexicalIndex:
         """The postings, up to date."""
-        self._read_terms()
+        if self._unread:
+            keys = sorted(self._unread)
+            sessions, terms = zip(*(self._unread[key] for key in keys), strict=True)
+            self._lexical.add(np.array(keys, np.int64), np.array(sessions, np.int64), term_table(terms))
+            self._unread = {}
         return self._lexical
 
     def languages(self, visible: NDArray[np.bool_] | None) -> frozenset[str]:
         """The languages of the visible units: a query is analyzed under each of them, and under no other."""
-        self._read_terms()
-        keys = self.index.keys if visible is None else self.index.keys[visible]
-        if len(set(self._trailers.values())) > 1 and visible is not None:
-            return languages_of({self._trailers.get(key, b"") for key in keys.tolist()})
-        return languages_of(set(self._trailers.values())) if len(keys) else frozenset()
+        if visible is not None:
+            return _languages_in(self._columns[2, visible])
+        if self._languages is None:
+            self._languages = _languages_in(self._columns[2])
+        return self._languages
 
-    def _read_terms(self) -> None:
-        if not self._unread:
-            return
-        latest = {row.key: row for row in self._unread}  # a unit may have changed more than once
-        rows = [latest[key] for key in sorted(latest)]
-        blobs = [row.terms for row in rows]
-        self._lexical.add(
-            np.fromiter((row.key for row in rows), np.int64, len(rows)),
-            np.fromiter((row.session for row in rows), np.int64, len(rows)),
-            terms_from_many(blobs),
-        )
-        # The last byte of stored terms names their language.
-        self._trailers.update((row.key, row.terms[-1:]) for row in rows)
-        self._unread = []
+
+def _languages_in(last_bytes: NDArray[np.int64]) -> frozenset[str]:
+    # The last byte of stored terms names their language.
+    found = np.flatnonzero(np.bincount(last_bytes, minlength=_NO_TERMS)[:_NO_TERMS])
+    return languages_of(bytes([byte]) for byte in found.tolist())
 
 
 def loaded(shelf: Shelf, rows: Sequence[IndexRow]) -> None:

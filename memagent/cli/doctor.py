@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from memagent._version import __version__
-from memagent.cli.opening import cache_dir, load, opened_with
+from memagent.cli.opening import exports, exports_folder, load, opened_with
 from memagent.cli.output import plural
 from memagent.cli.words import Missed, missed
 from memagent.errors import MemagentError, StoreCorrupt
@@ -126,19 +126,16 @@ def _place(store: Path) -> Iterator[Finding]:
 
 def _encoder(encoder: Encoder) -> Iterator[Finding]:
     """Whether the encoder works (a sentence is embedded; that makes the ONNX export if there is none), and how fast."""
-    from memagent.encoders.files import default_cache_dir
-
-    exports = cache_dir() or default_cache_dir()
-    before = set(exports.glob("onnx/*/*.onnx"))
+    before = exports()
     began = time.perf_counter()
     encoder.encode_queries(["Where does she live?"])
     ready = time.perf_counter()
     encoder.encode_queries(["What does she like?"])
     took = f"ready in {ready - began:.1f} s, a sentence takes {(time.perf_counter() - ready) * 1000:.1f} ms"
     yield Finding(what="encoder", detail=f"{encoder.name}, {encoder.dim} dimensions, {encoder.fingerprint}; {took}")
-    after = set(exports.glob("onnx/*/*.onnx"))
-    made = f", {plural(len(after - before), 'file')} made now" if after - before else ""
-    yield Finding(what="ONNX exports", detail=f"{plural(len(after), 'file')} in {exports}{made}")
+    after = exports()
+    made = f", {plural(len(after) - len(before), 'file')} made now" if len(after) > len(before) else ""
+    yield Finding(what="ONNX exports", detail=f"{plural(len(after), 'file')} in {exports_folder()}{made}")
 
 
 def _users(memory: Memory, encoder: Encoder, only: str | None) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ class Lazy(NamedTuple):
 
 
 LAZY = {
+    "demo": Lazy("memagent.evals.demo.command:app", "Store example histories, compare retrievers, write a report."),
     "eval": Lazy("memagent.evals.cli:app", "Measure retrieval on public data sets."),
     "bench": Lazy("memagent.bench.cli:bench", "Measure latency, throughput and memory."),
 }

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from memagent.cli.output import say
 from memagent.errors import EncoderError, NotFound
 
 if TYPE_CHECKING:
@@ -18,14 +19,27 @@ if TYPE_CHECKING:
 def load(
     model: str | None, precision: Literal["float32", "int8"], long_text: Literal["windows", "truncate"]
 ) -> Encoder:
-    """The encoder that the options name; its files are kept in :func:`cache_dir`."""
+    """The encoder that the options name. Says so on stderr when it will have to be exported first."""
     from memagent.encoders import load_encoder
 
-    return load_encoder(model, precision=precision, long_text=long_text, cache_dir=cache_dir())
+    if not any(path.name == f"{precision}.onnx" for path in exports()):
+        say("the encoder is being made ready, once: this takes some seconds")
+    return load_encoder(model, precision=precision, long_text=long_text, cache_dir=_cache_dir())
 
 
-def cache_dir() -> Path | None:
-    """Where exports of models are kept; None is the library's own choice."""
+def exports() -> list[Path]:
+    """The ONNX exports of models that exist."""
+    return sorted(exports_folder().glob("onnx/*/*.onnx"))
+
+
+def exports_folder() -> Path:
+    """Where exports of models are kept."""
+    from memagent.encoders.files import default_cache_dir
+
+    return _cache_dir() or default_cache_dir()
+
+
+def _cache_dir() -> Path | None:
     named = os.environ.get("MEMAGENT_CACHE")
     return Path(named).expanduser() if named else None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from memagent.errors import InvalidFilter, InvalidInput, InvalidTime
+from memagent.errors import InvalidFilter, InvalidInput, InvalidTime, UnknownMemory
 from memagent.records import as_utc
 
 if TYPE_CHECKING:
@@ -131,9 +131,13 @@ def as_retriever(text: str) -> Retriever | str:
 
 
 def full_id(memory_id: str, user: str | None) -> str:
-    """A memory's whole id: the short form that tables show lacks the user's part."""
-    if user is None or "-" in memory_id:
+    """A memory's whole id: the short form that tables show lacks the user's part. Raises UnknownMemory without that."""
+    if "-" in memory_id:
         return memory_id
+    if user is None:
+        raise UnknownMemory(
+            f"no memory has the id {memory_id[:100]!r}", hint="name its user with --user, or pass the whole id"
+        )
     from memagent.stores.sqlite import checked_user_id
     from memagent.stores.sqlite_user import owner_of
 

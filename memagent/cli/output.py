@@ -70,17 +70,10 @@ def write_table(
 
 
 def write_fields(fields: Mapping[str, str]) -> None:
-    """Write names and values, one a line."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    """Write names and values, one a line; a long value is not cut, so that it can be copied."""
+    width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        grid.add_row(Text(name, style="bold"), Text(printable(value)))
-    Console().print(grid)
+        typer.echo(f"{typer.style(name.ljust(width), bold=True)}  {one_line(value)}")
 
 
 def write_text(text: str) -> None:

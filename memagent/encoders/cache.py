@@ -7,7 +7,6 @@ it can be made again, so it is written with ``synchronous=NORMAL``.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import apsw
 import numpy as np
 
 from memagent.encoders.checks import checked_texts
+from memagent.encoders.forks import abandon, watch
 from memagent.encoders.port import Encoder
 from memagent.errors import StoreBusy, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
 
@@ -64,10 +64,11 @@ class CachedEncoder:
         self._encoder = encoder
         self._path = path / _FILE_NAME if path.is_dir() else path
         self._lock = threading.Lock()
-        self._connections: dict[int, apsw.Connection] = {}
-        self._ids: dict[int, int] = {}
+        self._connection: apsw.Connection | None = None
+        self._encoder_id = 0
         self._hits = 0
         self._misses = 0
+        watch(self)
         with self._opened():
             pass
 
@@ -137,10 +138,16 @@ class CachedEncoder:
     def close(self) -> None:
         """Close the file; a later call opens it again."""
         with self._lock:
-            connection = self._connections.pop(os.getpid(), None)
-            self._ids.pop(os.getpid(), None)
+            connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()
+
+    def forked(self) -> None:
+        """In a forked child: leave the parent's connection alone; the next call opens another."""
+        self._lock = threading.Lock()
+        if self._connection is not None:
+            abandon(self._connection)
+            self._connection = None
 
     def __enter__(self) -> CachedEncoder:
         return self
@@ -190,15 +197,13 @@ class CachedEncoder:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[apsw.Connection, int]]:
-        """A connection of the running process, held alone, and the encoder's id; SQLite's errors leave as ours."""
-        process = os.getpid()  # a connection must not cross a fork
+        """The connection, held alone, and the encoder's id in the file; SQLite's errors leave as ours."""
         with self._lock, _our_errors(self._path):
-            connection = self._connections.get(process)
-            if connection is None:
-                connection = self._connections[process] = _open(self._path)
-            if process not in self._ids:
-                self._ids[process] = _encoder_id(connection, self._encoder.fingerprint)
-            yield connection, self._ids[process]
+            if self._connection is None:
+                connection = _open(self._path)
+                self._encoder_id = _encoder_id(connection, self._encoder.fingerprint)
+                self._connection = connection
+            yield self._connection, self._encoder_id
 
 
 def _key(kind: str, text: str) -> bytes:
@@ -226,7 +231,9 @@ def _open(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     try:
         connection.set_busy_timeout(_WAIT_MS)
-        connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON")
+        # One by one: a statement that returns a row holds back those after it.
+        for name, value in (("journal_mode", "WAL"), ("synchronous", "NORMAL"), ("secure_delete", "ON")):
+            connection.pragma(name, value)
         with _transaction(connection):
             _prepare(connection, path)
     except BaseException:

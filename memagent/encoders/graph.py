@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memagent.encoders.runtime import onnx_runtime
 from memagent.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class Graph:
     """A loaded graph; ``run`` is safe from several threads. Raises :class:`EncoderError` for a damaged file."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = min(threads, _THREADS_PER_RUN)
         options.inter_op_num_threads = 1

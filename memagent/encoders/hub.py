@@ -9,7 +9,7 @@ from memagent.encoders.packaged import PACKAGED_NAME, packaged_folder
 from memagent.errors import EncoderError
 
 _OWNER = "sentence-transformers"
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 _SMALL_FILES = ("*.json", "*.txt", "*.model", "*.py")
 _SKIPPED = ("onnx/*", "openvino/*")
 
@@ -23,8 +23,8 @@ def find_model(model: str | Path | None) -> tuple[Path, str]:
     :class:`EncoderError` when there is no such model.
     """
     name = PACKAGED_NAME if model is None else str(model)
-    if model is not None and Path(model).is_dir():
-        return Path(model).resolve(), Path(model).resolve().name
+    if model is not None and _is_folder(name):
+        return Path(name).resolve(), Path(name).resolve().name
     if name in {PACKAGED_NAME, f"{_OWNER}/{PACKAGED_NAME}"}:
         packaged = packaged_folder()
         if packaged is not None:
@@ -33,6 +33,13 @@ def find_model(model: str | Path | None) -> tuple[Path, str]:
         raise EncoderError(f"there is no model folder {name!r}", hint="give a saved model's folder or a hub name")
     owned = name if "/" in name else f"{_OWNER}/{name}"
     return _snapshot(owned), owned
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return name != "" and Path(name).is_dir()
+    except OSError:  # a name too long for the file system
+        return False
 
 
 def _snapshot(name: str) -> Path:

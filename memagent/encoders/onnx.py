@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import numpy as np
 
 from memagent.encoders.batching import batches, padded
 from memagent.encoders.files import default_cache_dir
+from memagent.encoders.forks import abandon, watch
 from memagent.encoders.graph import Graph, available_cpus
 from memagent.encoders.model import ModelFolder
 from memagent.encoders.text_encoder import Precision, TextEncoder
@@ -53,7 +54,8 @@ class OnnxEncoder(TextEncoder):
         if threads is not None and threads < 1:
             raise InvalidInput(f"threads is {threads}", hint="use 1 or more, or None for all")
         self._threads = threads or available_cpus()
-        self._graphs: dict[int, Graph] = {}
+        self._loaded_graph: Graph | None = None
+        watch(self)
 
     def _embed(self, sequences: list[list[int]]) -> Vectors:
         graph = self._graph()
@@ -81,15 +83,20 @@ class OnnxEncoder(TextEncoder):
     def _load_tokens(self) -> Tokens:
         return Tokens.from_file(self._model.folder / "tokenizer.json")
 
+    def forked(self) -> None:
+        """In a forked child: leave the parent's graph alone; the next text loads another."""
+        self._lock = threading.RLock()
+        if self._loaded_graph is not None:
+            abandon(self._loaded_graph)
+            self._loaded_graph = None
+
     def _graph(self) -> Graph:
-        """The graph of this process; a forked child has none of its parent's threads and loads its own."""
-        process = os.getpid()
-        graph = self._graphs.get(process)
+        graph = self._loaded_graph
         if graph is None:
             with self._lock:
-                graph = self._graphs.get(process)
+                graph = self._loaded_graph
                 if graph is None:
-                    graph = self._graphs[process] = self._open()
+                    graph = self._loaded_graph = self._open()
         return graph
 
     def _open(self) -> Graph:

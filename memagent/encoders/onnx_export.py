@@ -20,6 +20,7 @@ from memagent.encoders.batching import padded
 from memagent.encoders.files import exclusive, read_json, replace_atomically, sha256_of, stamp, write_json
 from memagent.encoders.graph import INPUTS, OUTPUT, Graph
 from memagent.encoders.model import ModelFolder
+from memagent.encoders.runtime import onnx_runtime
 from memagent.encoders.tokens import Tokens
 from memagent.errors import EncoderError
 
@@ -154,6 +155,8 @@ def _trace(transformer: Any, pooling: str, path: Path) -> None:
 def _quantise(model: ModelFolder, full: Path, path: Path) -> None:
     """Weights to int8, one scale a column; activations are quantised as they come."""
     import onnx
+
+    onnx_runtime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     try:

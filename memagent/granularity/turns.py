@@ -11,7 +11,7 @@ _OPENING_ROLES = frozenset({"user", "system", "human", "developer"})
 
 def joins_previous(message: Message) -> bool:
     """Whether a message belongs to the turn before it (a reply or a tool's result) instead of opening one."""
-    return message.role not in _OPENING_ROLES
+    return message.role.lower() not in _OPENING_ROLES
 
 
 def group_turns(messages: Iterable[Message]) -> list[tuple[Message, ...]]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from memagent.lexical.analysis import ANALYSIS_VERSION, analyze, clear_cache, query_terms
 from memagent.lexical.index import LexicalIndex
 from memagent.lexical.languages import LANGUAGES, detect_language
-from memagent.lexical.terms import Terms, languages_of, terms_from_bytes, terms_from_many, terms_to_bytes
+from memagent.lexical.terms import (
+    Terms,
+    TermTable,
+    languages_of,
+    term_table,
+    terms_from_bytes,
+    terms_from_many,
+    terms_to_bytes,
+)
 from memagent.lexical.visible import DocumentKind
 
 __all__ = [
@@ -13,12 +21,14 @@ __all__ = [
     "LANGUAGES",
     "DocumentKind",
     "LexicalIndex",
+    "TermTable",
     "Terms",
     "analyze",
     "clear_cache",
     "detect_language",
     "languages_of",
     "query_terms",
+    "term_table",
     "terms_from_bytes",
     "terms_from_many",
     "terms_to_bytes",

@@ -11,7 +11,7 @@ from memagent.errors import InvalidInput
 from memagent.lexical.postings import Postings, PostingStore
 from memagent.lexical.scoring import Scorer
 from memagent.lexical.table import DocumentTable
-from memagent.lexical.terms import Terms
+from memagent.lexical.terms import Terms, TermTable
 from memagent.lexical.visible import DocumentKind
 
 
@@ -50,24 +50,23 @@ class LexicalIndex:
         """Bytes held by the index, caches of the last query's visibility left out."""
         return self._documents.nbytes + self._postings.nbytes
 
-    def add(self, keys: NDArray[np.int64], sessions: NDArray[np.int64], terms: Sequence[Terms]) -> None:
+    def add(self, keys: NDArray[np.int64], sessions: NDArray[np.int64], terms: Sequence[Terms] | TermTable) -> None:
         """Add documents: ``keys`` (m,) int64, ``sessions`` (m,) int64 and the terms of each.
 
-        A key that is there already is replaced; of a key given twice the last one stays. The arrays of
-        ``terms`` are copied. Raises :class:`memagent.errors.InvalidInput` when the lengths differ.
+        A key that is there already is replaced; of a key given twice the last one stays. The arrays of a
+        table are kept, those of a sequence copied. Raises :class:`memagent.errors.InvalidInput` when the lengths
+        differ.
         """
-        if keys.shape != (len(terms),) or sessions.shape != (len(terms),):
-            raise InvalidInput(f"{keys.shape} keys, {sessions.shape} sessions, {len(terms)} texts")
-        if not len(terms):
+        sizes, hashes, counts = terms if isinstance(terms, TermTable) else TermTable.of(terms)
+        if keys.shape != sizes.shape or sessions.shape != sizes.shape:
+            raise InvalidInput(f"{keys.shape} keys, {sessions.shape} sessions, {len(sizes)} texts")
+        if not len(sizes):
             return
-        sizes = np.fromiter((len(one.hashes) for one in terms), np.int64, len(terms))
-        counts = np.concatenate([one.counts for one in terms])
         ends = np.cumsum(sizes)
         running = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        slots = np.arange(self._documents.slots, self._documents.slots + len(terms), dtype=np.int32)
+        slots = np.arange(self._documents.slots, self._documents.slots + len(sizes), dtype=np.int32)
         self._documents.add(keys, sessions, running[ends] - running[ends - sizes], sizes)
-        added = Postings(np.concatenate([one.hashes for one in terms]), np.repeat(slots, sizes), counts)
-        self._postings.add(added, self._documents.alive)
+        self._postings.add(Postings(hashes, np.repeat(slots, sizes), counts), self._documents.alive)
         self._tidy()
 
     def remove(self, keys: Iterable[int] | NDArray[np.int64]) -> None:

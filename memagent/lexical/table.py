@@ -60,9 +60,13 @@ class DocumentTable:
             self._table = grown
         self._table[:, first : self._used] = keys, sessions, lengths, sizes
         self._living += int(sizes.sum()) + len(keys)
-        for slot, key in enumerate(keys.tolist(), first):
-            self._kill(self._slot_of.get(key))
-            self._slot_of[key] = slot
+        slots = dict(zip(keys.tolist(), range(first, self._used), strict=True))
+        if len(slots) == len(keys) and slots.keys().isdisjoint(self._slot_of.keys()):
+            self._slot_of.update(slots)
+        else:
+            for slot, key in enumerate(keys.tolist(), first):
+                self._kill(self._slot_of.get(key))
+                self._slot_of[key] = slot
         self._changed()
 
     def remove(self, keys: NDArray[np.int64]) -> None:

@@ -33,6 +33,27 @@ class Terms(NamedTuple):
         return cls(distinct, counts.astype(np.uint32))
 
 
+class TermTable(NamedTuple):
+    """The terms of many texts (m of them), one after the other.
+
+    ``sizes`` (m,) int64: how many distinct terms each text has; ``hashes`` uint64 and ``counts`` uint32 as in
+    :class:`Terms`, both of the length ``sizes.sum()``.
+    """
+
+    sizes: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
+    counts: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, terms: Sequence[Terms]) -> TermTable:
+        """The terms of each text, copied."""
+        return cls(
+            np.fromiter((len(one.hashes) for one in terms), np.int64, len(terms)),
+            np.concatenate([np.empty(0, np.uint64), *(one.hashes for one in terms)]),
+            np.concatenate([np.empty(0, np.uint32), *(one.counts for one in terms)]),
+        )
+
+
 def terms_to_bytes(terms: Terms, language: str = "none") -> bytes:
     """``terms`` as a compact blob, with the language they were made under; no terms at all are ``b""``.
 
@@ -55,27 +76,35 @@ def terms_from_bytes(blob: bytes) -> Terms:
 
 
 def terms_from_many(blobs: Sequence[bytes]) -> list[Terms]:
-    """:func:`terms_from_bytes` of many blobs at once: several times faster than one by one."""
-    sizes, widths = [], []
-    for blob in blobs:
-        _, width = _trailer(blob)
-        size, rest = divmod(len(blob) - 1, 8 + (1 << width)) if blob else (0, 0)
-        if rest or (blob and not size):
-            raise _corrupt(f"{len(blob)} bytes are no whole number of terms")
-        sizes.append(size)
-        widths.append(width)
-    if not any(sizes):
-        return [Terms(np.empty(0, np.uint64), np.empty(0, np.uint32)) for _ in blobs]
-    rows = list(zip(blobs, sizes, widths, strict=True))
-    hashes = np.concatenate([np.frombuffer(blob, _HASH, size) for blob, size, _ in rows if size], dtype=np.uint64)
-    counts = np.concatenate(
-        [np.frombuffer(blob, _WIDTHS[width], size, 8 * size) for blob, size, width in rows if size],
-        dtype=np.uint32,
-    )
-    ends = np.cumsum(sizes)
-    _check_order(hashes, counts, ends)
-    bounds = [0, *ends.tolist()]
+    """:func:`terms_from_bytes` of many blobs at once."""
+    sizes, hashes, counts = term_table(blobs)
+    bounds = [0, *np.cumsum(sizes).tolist()]
     return [Terms(hashes[start:end], counts[start:end]) for start, end in pairwise(bounds)]
+
+
+def term_table(blobs: Sequence[bytes]) -> TermTable:
+    """The terms of many blobs in one table: ten times faster than one by one.
+
+    Raises :class:`memagent.errors.StoreCorrupt` for anything that :func:`terms_to_bytes` does not write.
+    """
+    trailers = np.frombuffer(b"".join([blob[-1:] or b"\0" for blob in blobs]), np.uint8)
+    for trailer in set(trailers.tolist()):
+        _trailer(bytes([trailer]))
+    widths = (trailers % 4).astype(np.int64)
+    lengths = np.fromiter(map(len, blobs), np.int64, len(blobs))
+    sizes, rest = np.divmod(np.maximum(lengths - 1, 0), 8 + (1 << widths))
+    wrong = np.flatnonzero((rest > 0) | ((lengths > 0) & (sizes == 0)))
+    if len(wrong):
+        raise _corrupt(f"{lengths[wrong[0]]} bytes are no whole number of terms")
+    parts = list(zip(blobs, sizes.tolist(), widths.tolist(), strict=True))
+    hashes = np.frombuffer(b"".join([blob[: 8 * size] for blob, size, _ in parts]), _HASH).astype(np.uint64, copy=False)
+    counts = np.empty(len(hashes), np.uint32)
+    every = np.repeat(widths, sizes)
+    for width in set(widths.tolist()):
+        packed = b"".join([blob[8 * size : -1] for blob, size, own in parts if own == width])
+        counts[every == width] = np.frombuffer(packed, _WIDTHS[width])
+    _check_order(hashes, counts, np.cumsum(sizes))
+    return TermTable(sizes, hashes, counts)
 
 
 def languages_of(blobs: Iterable[bytes]) -> frozenset[str]:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"\w+")
 _PLACES_PER_WORD = 4
-_TRIGRAM_WEIGHT = 0.5
+_TRIGRAM_WEIGHT = 0.7
 
 
 class HashingEncoder:
     """Bags of hashed words and letter triples: texts that share words have similar vectors.
 
     Each lower-cased word adds plus or minus one in four places chosen by its hash (signed feature
-    hashing, Weinberger et al. 2009), and half as much in one place for each of its letter triples, so that
+    hashing, Weinberger et al. 2009), and 0.7 of that in one place for each of its letter triples, so that
     inflected forms stay close. The vectors are the same in every process and on every machine.
     """
 

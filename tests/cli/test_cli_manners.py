@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,23 @@ def test_an_interrupt_ends_with_status_130() -> None:
     assert (done.exit_code, done.stderr) == (130, "interrupted\n")
 
 
+def test_a_program_that_is_interrupted_says_so_and_nothing_else(cli: CommandLine, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    started = subprocess.Popen(
+        [sys.executable, "-m", "memagent", "add", "--file", str(pipe), "--user", "ann", "--store", str(cli.store)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with pipe.open("w"):  # opens when the program has opened its end, and waits for a line
+        started.send_signal(signal.SIGINT)
+        said = started.communicate(timeout=60)
+    assert (started.returncode, said) == (130, ("", "interrupted\n"))
+    assert not cli.store.exists()
+
+
 def test_a_fault_of_the_program_is_not_hidden() -> None:
     done = RUNNER.invoke(failing(ZeroDivisionError()), ["work"])
     assert isinstance(done.exception, ZeroDivisionError)
@@ -193,8 +212,6 @@ def test_json_is_readable_and_in_ascii_where_it_must_be(capsys: pytest.CaptureFi
 
 
 def test_dates_are_those_of_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     time.tzset()
     try:

@@ -107,7 +107,7 @@ def test_an_id_may_be_whole_or_with_its_user_short(cli: CommandLine) -> None:
     assert identifier in shown
     assert "helper" in shown
     assert shown.endswith("\nI moved to Lisbon in May.\n")
-    assert "no memory" in cli.refused("get", short)
+    assert "--user" in cli.refused("get", short)
     assert "no memory" in cli.refused("get", identifier, "--user", "bob")
 
 

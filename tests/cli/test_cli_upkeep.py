@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from command_line import LOADED, CommandLine
 
-from memagent.cli import doctor
+from memagent import Memory
 from memagent.cli.words import missed
 
 RUSSIAN = "В мае я переехал в Лиссабон, и моему коту нравится новый балкон."
@@ -22,8 +23,6 @@ def cli(tmp_path: Path) -> CommandLine:
 
 def findings(cli: CommandLine, *arguments: str, status: int = 0) -> dict[str, list[dict[str, str]]]:
     """What ``doctor`` finds, by the thing that was looked at."""
-    import json
-
     done = cli("doctor", "--json", *arguments)
     assert done.exit_code == status, done.output
     report: dict[str, Any] = json.loads(done.stdout)
@@ -83,20 +82,37 @@ def test_a_changed_encoder_is_refused_until_the_user_is_embedded_again(cli: Comm
     assert "either --user or --all" in cli.refused("reindex")
 
 
-def test_what_needs_no_encoder_works_with_any(cli: CommandLine, tmp_path: Path) -> None:
-    identifier = cli.add("I keep bees.")
-    nowhere = CommandLine(cli.store)
-    import os
+def test_embedding_everybody_again_can_be_stopped_and_goes_on(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for user in ("ann", "bob", "zoe"):
+        cli.add("I keep bees.", user=user)
+    whole = Memory.reindex
 
-    os.environ["MEMAGENT_ENCODER"] = str(tmp_path / "gone")
-    try:
-        assert "gone" in nowhere.refused("search", "bees", "--user", "ann")
-        assert nowhere.json("get", identifier)["memory"] == "I keep bees."
-        for command in (("history", identifier), ("stats", "--user", "ann"), ("users",)):
-            assert nowhere(*command).exit_code == 0
-        assert nowhere("export", str(tmp_path / "ann.jsonl"), "--user", "ann").exit_code == 0
-    finally:
-        del os.environ["MEMAGENT_ENCODER"]
+    def stopped_at_bob(memory: Memory, *, user_id: str) -> int:
+        if user_id == "bob":
+            raise KeyboardInterrupt
+        return whole(memory, user_id=user_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, "reindex", stopped_at_bob)
+        said = cli.refused("reindex", "--all", "--long-text", "truncate", status=3)
+    assert said.splitlines()[-2:] == ["error: stopped after 1 of 3 users", "hint: the same command goes on"]
+    assert cli.json("reindex", "--all", "--long-text", "truncate")["users"] == {"bob": 1, "zoe": 1}
+
+
+def test_what_needs_no_encoder_works_with_any(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identifier = cli.add("I keep bees.")
+    monkeypatch.setenv("MEMAGENT_ENCODER", str(tmp_path / "gone"))
+    assert "gone" in cli.refused("search", "bees", "--user", "ann")
+    assert cli.json("get", identifier)["memory"] == "I keep bees."
+    for command in (("history", identifier), ("stats", "--user", "ann"), ("users",)):
+        assert cli(*command).exit_code == 0
+    assert cli("export", str(tmp_path / "ann.jsonl"), "--user", "ann").exit_code == 0
+    assert cli("backup", str(tmp_path / "ann.db"), "--user", "ann").exit_code == 0
+    assert cli("forget", "--user", "ann", "--yes").exit_code == 0
 
 
 def test_doctor_finds_nothing_wrong_with_a_sound_store(cli: CommandLine) -> None:
@@ -144,7 +160,7 @@ def test_doctor_reports_what_stops_it(cli: CommandLine, tmp_path: Path) -> None:
 
 def test_doctor_warns_when_the_disk_is_nearly_full(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = shutil.disk_usage(cli.store.parent)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: real._replace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=1000))
     assert findings(cli)["disk"][0]["state"] == "warning"
 
 

@@ -75,7 +75,8 @@ def save_tiny_model(
         sizes |= {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
     if architecture == "electra":
         sizes |= {"embedding_size": 32}
-    AutoModel.from_config(AutoConfig.for_model(architecture, **sizes)).save_pretrained(base)
+    auto: Any = AutoModel
+    auto.from_config(AutoConfig.for_model(architecture, **sizes)).save_pretrained(base)
     modules: list[Any] = [Transformer(str(base), max_seq_length=max_tokens), Pooling(32, pooling)]
     model = SentenceTransformer(modules=[*modules, *([Normalize()] if normalise else [])], device="cpu")
     model.prompts |= prompts or {}
@@ -88,17 +89,31 @@ def _tokenizer() -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    words = ["<s>", "<pad>", "</s>", "<unk>", *"one two three four five six seven eight nine ten query: text:".split()]
-    vocabulary = {word: number for number, word in enumerate([*words, *"abcdefghijklmnopqrstuvwxyz", ":"])}
+    words = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+    ]
+    vocabulary = {word: number for number, word in enumerate([*words, "query:", "text:"])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
+    fast: Any = PreTrainedTokenizerFast
+    return fast(tokenizer_object=tokenizer, bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
 def edit_json(path: Path, **changes: object) -> None:

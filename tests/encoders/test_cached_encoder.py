@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import apsw
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,7 +126,7 @@ def test_forgetting_says_when_a_reader_keeps_the_log_alive(monkeypatch: pytest.M
     monkeypatch.setattr("memagent.encoders.cache._WAIT_MS", 50)
     cached = CachedEncoder(HashingEncoder(), tmp_path / "c.sqlite")
     cached.encode_documents(["a"])
-    with closing(sqlite3.connect(tmp_path / "c.sqlite")) as reader:
+    with closing(apsw.Connection(str(tmp_path / "c.sqlite"))) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM vectors").fetchall()
         with pytest.raises(StoreBusy):
@@ -139,7 +140,7 @@ def test_a_writer_that_holds_the_file_too_long_is_a_retryable_error(
 ) -> None:
     monkeypatch.setattr("memagent.encoders.cache._WAIT_MS", 50)
     cached = CachedEncoder(HashingEncoder(), tmp_path / "c.sqlite")
-    with closing(sqlite3.connect(tmp_path / "c.sqlite")) as writer:
+    with closing(apsw.Connection(str(tmp_path / "c.sqlite"))) as writer:
         writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreBusy) as caught:
             cached.encode_documents(["a"])
@@ -201,3 +202,22 @@ def test_processes_write_one_file_at_once(tmp_path: Path) -> None:
     counting = Counting(32)
     CachedEncoder(counting, path).encode_documents([f"text {n}" for n in range(69)])
     assert counting.asked == []
+
+
+def test_a_forked_child_uses_a_connection_of_its_own(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    path = tmp_path / "c.sqlite"
+    cached = CachedEncoder(HashingEncoder(32), path)
+    cached.encode_documents(["from the parent"])
+
+    def child() -> None:
+        cached.encode_documents(["from the child"])
+        assert cached.stats().entries == 2
+
+    process = context.Process(target=child)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert cached.stats().entries == 2
+    cached.encode_documents(["after it"])
+    assert cached.stats().entries == 3

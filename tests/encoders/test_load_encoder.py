@@ -111,7 +111,7 @@ def test_a_name_that_cannot_be_found_is_an_encoder_error_with_a_hint(tmp_path: P
 
 def test_a_model_in_the_hub_cache_is_used_offline(tmp_path: Path, tiny: Path) -> None:
     repository = tmp_path / "hub" / "models--somebody--tiny"
-    shutil.copytree(tiny, repository / "snapshots" / "0" * 40)
+    shutil.copytree(tiny, repository / "snapshots" / ("0" * 40))
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0" * 40, "utf-8")
     code = (
@@ -325,6 +325,19 @@ def test_a_forked_child_encodes_with_a_graph_of_its_own() -> None:
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
     assert run(code).strip() == "0"
+
+
+def test_onnx_runtime_reports_nothing_and_the_environment_stays(tmp_path: Path, tiny: Path) -> None:
+    code = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from memagent.encoders import load_encoder\n"
+        f"encoder = load_encoder(Path({str(tiny)!r}), precision='int8')\n"
+        "encoder.encode_documents(['one two'])\n"
+        "print('ORT_DISABLE_TELEMETRY' in os.environ)\n"
+    )
+    assert run(code, HOME=str(tmp_path)).strip() == "False"
+    assert [path.name for path in (tmp_path / ".cache").iterdir()] == ["memagent"]
 
 
 def test_the_cache_folder_is_the_users() -> None:
