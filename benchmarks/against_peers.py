@@ -4,7 +4,7 @@ The peers are installed into an environment of their own, made by this script (`
 this checkout; peers_worker.py then runs in it, one system after the other in one process. Nothing is fetched when it
 runs: all of them embed with the packaged all-MiniLM-L6-v2.
 
-    python benchmarks/against_peers.py                        2,000 memories of 20 users, 5,000 of 50 (half an hour: mem0)
+    python benchmarks/against_peers.py                        2,000 memories of 20 users, 5,000 of 50 (mem0: 20 minutes)
     python benchmarks/against_peers.py --sizes 500 --users 5  a quick look
 """
 
@@ -36,10 +36,10 @@ _LIMITS = {"bulk_add": 10.0, "single_add": 4.0, "search": 3.0}
 def main() -> int:
     options = _arguments()
     python = prepared(options.env)
-    results = []
+    results: list[dict[str, Any]] = []
     for size, users in zip(options.sizes, options.users, strict=True):
-        for result in measured(python, memories=size, users=users, searches=options.searches, adds=options.adds):
-            results.append({"memories": size, "users": users, **result})
+        found = measured(python, memories=size, users=users, searches=options.searches, adds=options.adds)
+        results += [{"memories": size, "users": users, **result} for result in found]
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     holds = True
@@ -97,7 +97,6 @@ def measured(python: Path, **work: int) -> list[dict[str, Any]]:
         environment = {
             **os.environ,
             "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "false",
             "MEM0_TELEMETRY": "False",
             "MEM0_DIR": f"{folder}/mem0",
             "PYTHONPATH": "",

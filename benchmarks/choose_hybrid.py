@@ -1,11 +1,10 @@
 """Chooses the settings of the hybrid retriever without looking at the questions it is then judged by.
 
-For each LoCoMo conversation the best of a few candidate settings is chosen on the other conversations
-(by mean recall_all@5; of equal ones the highest nDCG@10, then the one that stands first) and scored on the one left
-out. The best single channel is chosen in the same way, so that the paired difference compares two procedures on
-questions that neither has seen. What is chosen on all conversations together is then compared with each single
-channel on LongMemEval, which the choice does not look at (the list of candidates was written knowing figures
-of both data sets).
+Each LoCoMo conversation is a group of questions, and a LongMemEval file (a conversation a question) is one more. For
+each group the best of a few candidate settings is chosen on the other groups, all of which weigh the same (by mean
+recall_all@5; of equal ones the highest nDCG@10, then the one that stands first), and scored on the one left out. The
+best single channel is chosen in the same way, so that the paired difference compares two procedures on questions that
+neither has seen. (The list of candidates itself was written knowing figures of both data sets.)
 
     python benchmarks/choose_hybrid.py --locomo locomo10.json --longmemeval longmemeval_s.json --out choice.json
 """
@@ -16,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,47 +82,53 @@ FUSED: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """``values`` (questions, candidates, measures) of ``labels``; ``users``: the conversation of each question."""
+    """``values`` (questions, candidates, measures) of ``labels``; ``groups``: what each question belongs to."""
 
     labels: tuple[str, ...]
-    users: tuple[str, ...]
+    groups: tuple[str, ...]
     values: NDArray[np.float64]
+
+    def joined(self, other: Scores) -> Scores:
+        """The questions of both, of the same candidates."""
+        values = np.concatenate([self.values, other.values])
+        return Scores(labels=self.labels, groups=self.groups + other.groups, values=values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """One conversation left out: how many questions it has, and what the others chose for it."""
+    """One group left out: how many questions it has, and what the others chose for it."""
 
-    user: str
+    group: str
     questions: int
     chosen: str
     single: str
 
 
 def choose(scores: Scores, questions: NDArray[np.bool_], candidates: Sequence[int]) -> int:
-    """The place of the candidate that is best on these questions."""
-    means = scores.values[questions].mean(axis=0)
+    """The place of the candidate that is best on these questions, each group of them weighing the same."""
+    groups = np.array(scores.groups)
+    means = np.mean([scores.values[questions & (groups == g)].mean(axis=0) for g in set(groups[questions])], axis=0)
     return max(candidates, key=lambda place: (round(means[place, 0], 9), round(means[place, 1], 9), -place))
 
 
 def leave_one_out(scores: Scores, singles: int) -> tuple[list[Fold], NDArray[np.float64], NDArray[np.float64]]:
-    """For each question the measures of what the other conversations chose: among all, and among the single channels.
+    """For each question the measures of what the other groups chose: among all, and among the single channels.
 
     The first ``singles`` candidates are the single channels.
     """
-    users = np.array(scores.users)
-    chosen = np.empty((len(users), scores.values.shape[2]))
+    groups = np.array(scores.groups)
+    chosen = np.empty((len(groups), scores.values.shape[2]))
     single = np.empty_like(chosen)
     folds = []
-    for user in dict.fromkeys(scores.users):
-        held_out = users == user
+    for group in dict.fromkeys(scores.groups):
+        held_out = groups == group
         best = choose(scores, ~held_out, range(len(scores.labels)))
         alone = choose(scores, ~held_out, range(singles))
         chosen[held_out] = scores.values[held_out, best]
         single[held_out] = scores.values[held_out, alone]
         folds.append(
             Fold(
-                user=user,
+                group=group,
                 questions=int(held_out.sum()),
                 chosen=scores.labels[best],
                 single=scores.labels[alone],
@@ -132,7 +138,7 @@ def leave_one_out(scores: Scores, singles: int) -> tuple[list[Fold], NDArray[np.
 
 
 def measure(
-    dataset: Dataset, labels: Sequence[str], granularity: Literal["session", "turn"], encoder: Encoder
+    dataset: Dataset, labels: Sequence[str], granularity: Literal["session", "turn"], encoder: Encoder, *, by_user: bool
 ) -> Scores:
     """Every candidate on every question of a data set."""
     run = run_retrieval(
@@ -146,7 +152,7 @@ def measure(
     found = {(row.question_id, row.retriever): row.metrics for row in run.rows}
     return Scores(
         labels=tuple(labels),
-        users=tuple(question.user_id for question in run.questions),
+        groups=tuple(question.user_id if by_user else dataset.name for question in run.questions),
         values=np.array(
             [[[found[question.id, label][name] for name in MEASURED] for label in labels] for question in run.questions]
         ),
@@ -185,36 +191,33 @@ def against_singles(scores: Scores, label: str, singles: Sequence[str]) -> dict[
     return rows
 
 
-def on_locomo(scores: Scores, singles: Sequence[str]) -> dict[str, Any]:
-    """Print and return the choice, what it is worth on conversations it has not seen, and all candidates' figures."""
-    print(f"LoCoMo, {len(scores.users)} questions of {len(set(scores.users))} conversations")
-    rows = table(scores)
+def chosen_among(scores: Scores, singles: Sequence[str]) -> dict[str, Any]:
+    """Print and return the choice, and what it is worth on groups it has not seen."""
     folds, chosen, single = leave_one_out(scores, len(singles))
-    by_user = group_means(chosen - single, scores.users)
-    print("Chosen on the other conversations, scored on the one left out:")
+    gains = group_means(chosen - single, scores.groups)
+    print("Chosen on the other groups, scored on the one left out:")
     for fold in folds:
-        gain = by_user[fold.user][0] * 100
-        print(f"  {fold.user} ({fold.questions}): {fold.chosen}; single {fold.single}; {MEASURED[0]} {gain:+.1f}")
+        gain = gains[fold.group][0] * 100
+        print(f"  {fold.group} ({fold.questions}): {fold.chosen}; single {fold.single}; {MEASURED[0]} {gain:+.1f}")
     held_out, difference = bootstrap(chosen), paired_difference(chosen, single)
     print(f"  held out        {told(held_out)}\n  minus single    {told(difference, '+')}")
-    final = scores.labels[choose(scores, np.ones(len(scores.users), dtype=bool), range(len(scores.labels)))]
-    print(f"Chosen on all conversations: {final}")
+    everywhere = np.ones(len(scores.groups), dtype=bool)
+    final = scores.labels[choose(scores, everywhere, range(len(scores.labels)))]
+    print(f"Chosen on all groups: {final}")
     return {
-        "candidates": rows,
         "folds": [
-            {"left_out": fold.user, "questions": fold.questions, "chosen": fold.chosen, "single": fold.single}
+            {"left_out": fold.group, "questions": fold.questions, "chosen": fold.chosen, "single": fold.single}
             for fold in folds
         ],
         "held_out": described(held_out),
         "held_out_minus_single": described(difference),
         "chosen": final,
-        "chosen_minus_single": against_singles(scores, final, singles),
     }
 
 
-def on_longmemeval(scores: Scores, chosen: str, singles: Sequence[str]) -> dict[str, Any]:
-    """Print and return the figures of what was chosen elsewhere."""
-    print(f"LongMemEval, {len(scores.users)} questions; {chosen}")
+def on_one(name: str, scores: Scores, chosen: str, singles: Sequence[str]) -> dict[str, Any]:
+    """Print and return all candidates' figures on one data set, and the final choice's lead over each channel."""
+    print(f"{name}, {len(scores.groups)} questions; {chosen}")
     return {"candidates": table(scores), "chosen_minus_single": against_singles(scores, chosen, singles)}
 
 
@@ -244,11 +247,13 @@ def main() -> None:
         "encoder": encoder_facts(bare, long_text=args.long_text),
         "granularity": args.granularity,
     }
-    scores = measure(load_dataset("locomo", args.locomo), labels, args.granularity, encoder)
-    result["locomo"] = on_locomo(scores, singles)
+    sets = {"locomo": measure(load_dataset("locomo", args.locomo), labels, args.granularity, encoder, by_user=True)}
     if args.longmemeval:
-        scores = measure(load_dataset("longmemeval", args.longmemeval), labels, args.granularity, encoder)
-        result["longmemeval"] = on_longmemeval(scores, result["locomo"]["chosen"], singles)
+        dataset = load_dataset("longmemeval", args.longmemeval)
+        sets["longmemeval"] = measure(dataset, labels, args.granularity, encoder, by_user=False)
+    result["choice"] = chosen_among(reduce(Scores.joined, sets.values()), singles)
+    for name, scores in sets.items():
+        result[name] = on_one(name, scores, result["choice"]["chosen"], singles)
     write_result(args.out, result)
 
 

@@ -1,8 +1,9 @@
-"""Adds and searches the same memories with one system after the other; against_peers.py runs this in the peers' environment.
+"""Adds and searches the same memories with one system after the other.
 
-Takes the work as one JSON argument (``memories``, ``users``, ``searches``, ``adds``, ``folder``) and writes a line of
-JSON for each system: ``bulk_add`` in memories a second, ``single_add`` and ``search`` in milliseconds (medians),
-``results`` the mean number of results of a search for five and ``least`` the lowest.
+against_peers.py runs it in the peers' environment. Takes the work as one JSON argument (``memories``, ``users``,
+``searches``, ``adds``, ``folder``) and writes a line of JSON for each system: ``bulk_add`` in memories a second,
+``single_add`` and ``search`` in milliseconds (medians), ``results`` the mean number of results of a search for five
+and ``least`` the lowest.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from importlib import import_module
 from pathlib import Path
 from statistics import mean, median, quantiles
 from typing import Any, Protocol
@@ -44,7 +45,7 @@ class System(Protocol):
         """Let go of what is held."""
 
 
-class Memagent:
+class _Memagent:
     """memagent as it comes, in files; ``retriever`` None is its default, hybrid."""
 
     durable = True
@@ -56,11 +57,10 @@ class Memagent:
 
     def add_all(self, texts: dict[str, list[str]]) -> None:
         for user, own in texts.items():
-            parts = iter(own)
-            sessions = iter(lambda: list(islice(parts, _IN_SESSION)), [])
+            messages = [{"role": "user", "content": text} for text in own]
+            starts = range(0, len(messages), _IN_SESSION)
             self._memory.add_many(
-                [{"messages": [{"role": "user", "content": text} for text in session]} for session in sessions],
-                user_id=user,
+                [{"messages": messages[start : start + _IN_SESSION]} for start in starts], user_id=user
             )
 
     def add(self, user: str, text: str) -> None:
@@ -73,7 +73,7 @@ class Memagent:
         self._memory.close()
 
 
-class Mem0:
+class _Mem0:
     """mem0 with its FAISS store and the same model; ``infer=False`` stores texts as they are, without a model's call.
 
     It has no bulk addition. Its optional spaCy step is not installed, which makes it faster.
@@ -83,10 +83,10 @@ class Mem0:
     durable = True
 
     def __init__(self, folder: Path) -> None:
-        from mem0 import Memory as Mem0Memory
-
+        # Imported by name: type checkers do not find it in the project's own environment.
+        mem0 = import_module("mem0")
         store = {"collection_name": "memories", "path": str(folder / "faiss" / "store"), "embedding_model_dims": 384}
-        self._memory = Mem0Memory.from_config(
+        self._memory = mem0.Memory.from_config(
             {
                 "vector_store": {"provider": "faiss", "config": store},
                 "embedder": {"provider": "huggingface", "config": {"model": _MODEL, "embedding_dims": 384}},
@@ -108,10 +108,10 @@ class Mem0:
         return len(self._memory.search(query, filters={"user_id": user}, top_k=_TOP_K)["results"])
 
     def close(self) -> None:
-        self._memory.close() if hasattr(self._memory, "close") else None
+        self._memory.close()
 
 
-class LangGraph:
+class _LangGraph:
     """LangGraph's InMemoryStore, a namespace for each user, embedding with SentenceTransformer; nothing is on disk."""
 
     name = "LangGraph InMemoryStore"
@@ -145,7 +145,7 @@ class LangGraph:
         """Nothing is held."""
 
 
-class Bare:
+class _Bare:
     """The floor: SentenceTransformer and one FAISS index for each user, texts in lists, nothing on disk."""
 
     name = "SentenceTransformer + FAISS"
@@ -180,9 +180,9 @@ class Bare:
 
 def systems(folder: Path) -> Iterator[System]:
     """Every system, made when its turn comes."""
-    yield Memagent(folder / "memagent")
-    yield Memagent(folder / "memagent-dense", "dense")
-    yield Mem0(folder / "mem0")
+    yield _Memagent(folder / "memagent")
+    yield _Memagent(folder / "memagent-dense", "dense")
+    yield _Mem0(folder / "mem0")
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(_MODEL, local_files_only=True)
@@ -190,8 +190,8 @@ def systems(folder: Path) -> Iterator[System]:
     def encode(texts: list[str]) -> Any:
         return model.encode(texts, show_progress_bar=False)
 
-    yield LangGraph(encode)
-    yield Bare(encode)
+    yield _LangGraph(encode)
+    yield _Bare(encode)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def wide(demo: DemoRun) -> str:
         axes.set_xlim(left, right)
         axes.axhline(0, color=LINE, linewidth=1.4, zorder=1)
         per_point = (right - left) / (WIDE - 20)
-        rows = _rows(marks.days, [_width(text) * per_point for text in marks.labels], left, right)
+        rows = label_rows(marks.days, [_width(text) * per_point for text in marks.labels], left, right)
         axes.set_ylim(*(_height(extreme(row for _, row in rows)) * 1.5 for extreme in (min, max)))
         for day, text, (centre, row), mark in zip(marks.days, marks.labels, rows, marks.each(), strict=True):
             height = _height(row)
@@ -140,7 +140,7 @@ def _width(text: str) -> float:
     return max(len(line) for line in text.split("\n")) * _LETTER + 8
 
 
-def _rows(days: Sequence[float], widths: Sequence[float], left: float, right: float) -> list[tuple[float, int]]:
+def label_rows(days: Sequence[float], widths: Sequence[float], left: float, right: float) -> list[tuple[float, int]]:
     """For each label its centre and row (1, 2, ... above the line, -1, -2, ... below), none over another.
 
     Labels take turns above and below, each in the row closest to the line that is free at its place.

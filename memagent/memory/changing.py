@@ -14,7 +14,7 @@ from memagent.bank.filters import Predicate, compile_filter
 from memagent.errors import InvalidInput, MemagentError, StoreBusy, StoreCorrupt
 from memagent.granularity import embedded_texts
 from memagent.memory.core import Core
-from memagent.memory.flow import Flow
+from memagent.memory.flow import Flow, run
 from memagent.memory.ingest import lexical_terms
 from memagent.memory.messages import as_label, as_metadata
 from memagent.memory.reading import memory_of, no_memory
@@ -63,11 +63,11 @@ def update(
             return bank.store.user_id, unit.session_id
 
     owner, session_id = yield write
-    yield from _derive_again(core, owner, [session_id])
+    yield partial(_derive_again, core, owner, [session_id])
     return ChangeReply(id=memory_id, event="UPDATE", message="the memory was updated")
 
 
-def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> Flow[None]:
+def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> None:
     """Write summaries and keywords of changed sessions, if they are closed.
 
     The change itself is committed: that they cannot be written now must not look as if it had failed. They stay marked
@@ -75,7 +75,7 @@ def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> Flow[
     """
     try:
         for session_id in session_ids:
-            yield from derive_sessions(core, user_id, only=session_id)
+            run(derive_sessions(core, user_id, only=session_id))
     except MemagentError as error:
         _log.warning("summaries of a changed session could not be written: %s", error)
         core.closed_session(user_id)
@@ -151,7 +151,7 @@ def delete(core: Core, memory_id: str, *, user_id: str | None) -> Flow[ChangeRep
 
     owner, session_id, texts = yield write
     yield partial(forget_vectors, core, texts)
-    yield from _derive_again(core, owner, [session_id])
+    yield partial(_derive_again, core, owner, [session_id])
     return ChangeReply(id=memory_id, event="DELETE", message="the memory was deleted")
 
 
@@ -173,7 +173,7 @@ def delete_all(
 
     units, texts = yield write
     yield partial(forget_vectors, core, texts)
-    yield from _derive_again(core, user_id, list(dict.fromkeys(unit.session_id for unit in units)))
+    yield partial(_derive_again, core, user_id, list(dict.fromkeys(unit.session_id for unit in units)))
     count = len(units)
     return DeletedReply(deleted=count, message=f"{count} memories were deleted")
 
@@ -289,19 +289,17 @@ def reindex(core: Core, *, user_id: str) -> Flow[int]:
     """Embed all of a user's units again with the present encoder; how many there were."""
     checked_user_id(user_id)
 
-    def read() -> list[MemoryUnit]:
+    def read() -> dict[int, str]:
         with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
-            return transaction.units(sorted(transaction.attributes()))
+            return _own_texts(transaction)
 
-    units: list[MemoryUnit] = yield read
-    own = [unit for unit in units if unit.granularity is not Granularity.SESSION]
-    vectors = yield from core.encode([unit.text for unit in own])
-    by_key = {unit.key: vector for unit, vector in zip(own, vectors, strict=True)}
+    texts: dict[int, str] = yield read
+    vectors = yield from core.encode(list(texts.values()))
+    by_key = dict(zip(texts, vectors, strict=True))
 
     def write() -> None:
         with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
-            stored = {u.key: u.text for u in transaction.units(sorted(transaction.attributes())) if u.key in by_key}
-            if stored != {unit.key: unit.text for unit in own}:
+            if _own_texts(transaction) != texts:
                 raise StoreBusy("the user's memories changed during the reindexing", hint="run it again")
             transaction.set_encoder(core.encoder.fingerprint, core.encoder.dim)
             for state in transaction.sessions():
@@ -316,4 +314,10 @@ def reindex(core: Core, *, user_id: str) -> Flow[int]:
             transaction.set_vectors({key: vector.astype("<f4").tobytes() for key, vector in by_key.items()})
 
     yield write
-    return len(own)
+    return len(texts)
+
+
+def _own_texts(transaction: ReadTransaction) -> dict[int, str]:
+    """The texts of all units that have one of their own, by key."""
+    units = transaction.units(sorted(transaction.attributes()), whole=False)
+    return {unit.key: unit.text for unit in units if unit.granularity is not Granularity.SESSION}

@@ -224,10 +224,12 @@ class Contents:
         self.changes.append(Change(fields.name("unit"), event, fields.text_or_none("old_text"), None, at))
 
     def check(self) -> None:
-        """Raise DataError for a session without turns or without its own unit."""
+        """Raise DataError for a session without turns or without its own unit, and for a unit without history."""
         for session in self.sessions:
             if session not in self.turns or session not in self.own_units:
                 raise DataError(f"{self.source}: the session {session!r:.100} has no turns or no unit", hint=_HINT)
+        if unknown := self.units.keys() - {change.unit_id for change in self.changes}:
+            raise DataError(f"{self.source}: nothing says when {min(unknown)!r:.100} was added", hint=_HINT)
 
 
 def read_export(source: Path) -> Contents:

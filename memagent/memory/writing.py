@@ -161,10 +161,12 @@ def close_session(core: Core, session_id: str, *, user_id: str) -> Flow[AddReply
     """Close a session and write its summary and keywords; they are the results."""
     checked_user_id(user_id)
     label = as_label(session_id, "session_id")
+    if label is None:
+        raise InvalidInput("no session is named", hint="pass the session_id that was given to add()")
 
     def mark() -> None:
         with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
-            state = transaction.session(label or "")
+            state = transaction.session(label)
             if state is None:
                 raise NotFound(f"there is no session {session_id!r}", hint="check the id")
             transaction.save_session(replace(state, closed=True))

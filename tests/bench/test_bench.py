@@ -20,6 +20,7 @@ from memagent.bench.run import run_bench
 from memagent.bench.searching import exact_search
 from memagent.bench.table import HEAD, markdown_table, rich_table
 from memagent.bench.texts import Grammar
+from memagent.encoders.port import Encoder
 from memagent.errors import InvalidInput
 from memagent.memory import Memory
 from memagent.testing import HashingEncoder
@@ -151,7 +152,7 @@ def test_unknown_parts_are_refused() -> None:
 def test_ingestion_stores_every_block_in_every_memory_and_compares_it_with_bare_encoding(tmp_path: Path) -> None:
     blocks = [list(Grammar().sessions(7, per_session=4, name=f"{name}-")) for name in "abc"]
     encoded: list[str] = []
-    encoders = {"one": PrecomputedEncoder(), "other": HashingEncoder()}
+    encoders: dict[str, Encoder] = {"one": PrecomputedEncoder(), "other": HashingEncoder()}
     rates = ingestion_rates(tmp_path, encoders, encoded.extend, blocks, lambda doing: None)
     assert set(rates) == {"one", "other"}
     assert all(rate.turns > 0 and rate.ratio > 0 and rate.bare > 0 for rate in rates.values())

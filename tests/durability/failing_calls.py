@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ _NUMBER = ctypes.c_ssize_t
 # fcntl is variadic in C; on Linux its arguments are passed like those of other functions.
 _CALLS: dict[str, tuple[Any, list[Any], int]] = {
     "open": (ctypes.c_int, [ctypes.c_char_p, ctypes.c_int, ctypes.c_int], errno.EMFILE),
-    "fcntl": (ctypes.c_int, [ctypes.c_int, ctypes.c_int, _WORD], errno.ENOLCK),
+    "fcntl": (ctypes.c_int, [ctypes.c_int, ctypes.c_int, _WORD], errno.EIO),
     "fstat": (ctypes.c_int, [ctypes.c_int, _WORD], errno.EIO),
     "ftruncate": (ctypes.c_int, [ctypes.c_int, _NUMBER], errno.EIO),
     "pwrite64": (_NUMBER, [ctypes.c_int, _WORD, _NUMBER, _NUMBER], errno.ENOSPC),
@@ -62,7 +63,7 @@ class FailingCalls:
         original: Callable[..., int] = kind(self._originals[name] or 0)
 
         def call(*values: Any) -> int:
-            if self._at is not None and (self._only is None or name in self._only):
+            if self._at is not None and (self._only is None or name in self._only) and not _releases(name, values):
                 self.operations.append(name)
                 if len(self.operations) == self._at + 1:
                     ctypes.set_errno(code)
@@ -70,3 +71,10 @@ class FailingCalls:
             return original(*values)
 
         return kind(call)
+
+
+def _releases(name: str, values: tuple[Any, ...]) -> bool:
+    """Whether a call lets go of a lock, or asks for no lock at all."""
+    if name != "fcntl":
+        return False
+    return values[1] != fcntl.F_SETLK or ctypes.c_short.from_address(values[2]).value == fcntl.F_UNLCK

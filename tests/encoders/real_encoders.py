@@ -32,6 +32,9 @@ def onnx_int8() -> OnnxEncoder:
 
 @cache
 def torch_float32(long_text: LongText = "windows") -> SentenceTransformersEncoder:
+    import torch
+
+    torch.set_num_threads(1)  # its threads wait for each other, for seconds where test processes share processors
     encoder = load_encoder(backend="torch", long_text=long_text)
     assert isinstance(encoder, SentenceTransformersEncoder)
     return encoder

@@ -327,19 +327,6 @@ def test_a_forked_child_encodes_with_a_graph_of_its_own() -> None:
     assert run(code).strip() == "0"
 
 
-def test_onnx_runtime_reports_nothing_and_the_environment_stays(tmp_path: Path, tiny: Path) -> None:
-    code = (
-        "import os\n"
-        "from pathlib import Path\n"
-        "from memagent.encoders import load_encoder\n"
-        f"encoder = load_encoder(Path({str(tiny)!r}), precision='int8')\n"
-        "encoder.encode_documents(['one two'])\n"
-        "print('ORT_DISABLE_TELEMETRY' in os.environ)\n"
-    )
-    assert run(code, HOME=str(tmp_path)).strip() == "False"
-    assert [path.name for path in (tmp_path / ".cache").iterdir()] == ["memagent"]
-
-
 def test_the_cache_folder_is_the_users() -> None:
     assert default_cache_dir().name == "memagent"
     assert default_cache_dir().is_relative_to(Path.home())

@@ -157,8 +157,8 @@ def test_langchain_messages_have_the_roles_of_openai() -> None:
         HumanMessage("Will it rain?", name="Ann"),
         AIMessage("", tool_calls=[{"name": "get_weather", "args": {}, "id": "call_1"}]),
         ToolMessage("rain", tool_call_id="call_1"),
-        AIMessageChunk("Yes", id="run-1"),
-        ChatMessage("I agree", role="critic"),
+        AIMessageChunk(content="Yes", id="run-1"),
+        ChatMessage(content="I agree", role="critic"),
         HumanMessage(
             [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "https://e.com/a"}}]
         ),
@@ -216,7 +216,7 @@ def test_a_message_may_say_when_it_was_said() -> None:
     assert {m.event_at.tzinfo for m in found} == {UTC}
 
 
-def test_messages_get_ids_that_sort_by_time() -> None:
+def test_messages_without_an_id_get_one_of_their_own() -> None:
     ids = [message.id for message in read(["a", "b", "c"])]
     assert len(set(ids)) == 3
     kept = read(
@@ -358,11 +358,11 @@ wild = st.recursive(
 def test_whatever_is_passed_is_read_or_refused_in_our_words(value: object) -> None:
     try:
         messages = read(value)
-    except MemagentError as error:
-        assert str(error)
+    except MemagentError:
+        pass
     else:
         assert messages
-        assert all(isinstance(m.content, str) and m.role and m.id for m in messages)
+        assert all(m.role and m.id and (m.content.strip() or m.attachments) for m in messages)
 
 
 # sessions
@@ -426,7 +426,7 @@ def test_metadata_is_a_copy_of_what_can_be_read_back() -> None:
     class Colour(StrEnum):
         RED = "red"
 
-    mine = {
+    mine: dict[str, Any] = {
         "tags": ["a"],
         "pair": (1, 2),
         "colour": Colour.RED,
@@ -438,7 +438,7 @@ def test_metadata_is_a_copy_of_what_can_be_read_back() -> None:
     stored = as_metadata(mine)
     assert stored == {**mine, "pair": [1, 2]}
     assert type(stored["colour"]) is str
-    mine["tags"].append("b")  # type: ignore[attr-defined]
+    mine["tags"].append("b")
     assert stored["tags"] == ["a"]
     assert as_metadata(None) == {}
 
