@@ -103,7 +103,7 @@ def retrieval(
     cache_dir: Annotated[
         Path | None,
         typer.Option(
-            envvar="MEMAGENT_CACHE_DIR",
+            envvar="MEMAGENT_CACHE",
             help="Where they, and the encoder's ONNX file, are kept. Default: the user's cache folder.",
         ),
     ] = None,

@@ -1,7 +1,7 @@
 """LoCoMo (Maharana et al., 2024): long conversations between two people, with questions about them.
 
 One conversation is one user. Both people have the role ``user`` and are told apart by name; an image's
-caption stands on a new line under the text it came with. Evidence is a list of message ids (``D3:12`` is
+caption stands on a new line under the text it came with, in brackets: nobody said it. Evidence is a list of message ids (``D3:12`` is
 message 12 of session 3); some entries hold several ids, and some have a stray colon (``D:11:26``).
 """
 
@@ -80,7 +80,7 @@ def _messages(session: Node) -> tuple[EvalMessage, ...]:
     messages: dict[str, EvalMessage] = {}
     for node in session.items():
         caption = node.maybe("blip_caption")
-        lines = [node.field("text").text(), caption.text() if caption else ""]
+        lines = [node.field("text").text(), f"[{caption.text()}]" if caption and caption.text().strip() else ""]
         content = "\n".join(line for line in lines if line.strip())
         message_id = node.field("dia_id").text()
         if message_id in messages:

@@ -37,7 +37,9 @@ def rich_table(result: Mapping[str, Any]) -> Table:
 
     table = Table(title=title(result), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in HEAD:
-        table.add_column(name, justify="left" if name in ("what", "against") else "right", no_wrap=name not in ("what", "against"))
+        table.add_column(
+            name, justify="left" if name in ("what", "against") else "right", no_wrap=name not in ("what", "against")
+        )
     for group, rows in _groups(result):
         table.add_section()
         table.add_row(Text(_TITLES[group], style="bold"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
+import weakref
 
 from memagent.errors import EncoderError, MemagentError, NotFound, StoreError
 from memagent.memory.core import Core
@@ -38,6 +40,8 @@ class Deriver:
             if self._thread is None or not self._thread.is_alive():  # also after a fork
                 self._thread = threading.Thread(target=self._work, name="memagent-deriver", daemon=True)
                 self._thread.start()
+                # A thread inside a native library when the interpreter ends would abort the process.
+                atexit.register(_stop_if_alive, weakref.ref(self))
             self._changed.notify_all()
 
     def _work(self) -> None:
@@ -91,3 +95,9 @@ class Deriver:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+
+
+def _stop_if_alive(deriver: weakref.ref[Deriver]) -> None:
+    alive = deriver()
+    if alive is not None:
+        alive.stop()

@@ -30,9 +30,7 @@ def fast_directory() -> Iterator[Path]:
 
 def open_memory(root: Path, *, store: MemoryStore | None = None, timeout: float = 5.0) -> Memory:
     """A memory with a small encoder; its summaries are written when sessions are closed, not in the background."""
-    return Memory(
-        root, encoder=HashingEncoder(32), background=False, store=store or SQLiteStore(root, timeout=timeout)
-    )
+    return Memory(root, encoder=HashingEncoder(32), background=False, store=store or SQLiteStore(root, timeout=timeout))
 
 
 def turns(memory: Memory, user_id: str = USER) -> dict[str, str]:

@@ -181,9 +181,7 @@ def test_nothing_of_a_forgotten_user_is_left(root: Path, watcher: Observer) -> N
         assert erased["messages"] == len(SIZES)
         assert watcher.left(root, gone, bob.kept()) == {}
         assert len({path.name for path in root.rglob("*.db")}) == len(before) - 1
-        assert {path.name.partition(".")[0] for path in root.rglob("*.*")} == {
-            path.stem for path in root.rglob("*.db")
-        }
+        assert {path.name.partition(".")[0] for path in root.rglob("*.*")} == {path.stem for path in root.rglob("*.db")}
         bob.check(watcher, root)
         with pytest.raises(UnknownUser):
             memory.search("anything", user_id=user_id)

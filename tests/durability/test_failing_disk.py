@@ -139,9 +139,7 @@ def _ids_by_name(script: Script, after: dict[str, str]) -> dict[str, str]:
     [("error", None), ("full", ("write",)), ("torn", ("write",))],
     ids=["any operation fails", "a write finds no space", "a write stops half-way"],
 )
-def test_every_file_operation_may_fail_once(
-    faults: FaultyVFS, failure: Failure, only: tuple[str, ...] | None
-) -> None:
+def test_every_file_operation_may_fail_once(faults: FaultyVFS, failure: Failure, only: tuple[str, ...] | None) -> None:
     outcomes = _run_all(
         lambda root, at: _run(
             Script(root, faults.name), faults.failing(at, failure=failure, only=only), lambda: faults.has_failed
@@ -154,8 +152,6 @@ def test_every_file_operation_may_fail_once(
 @pytest.mark.skipif(sys.platform != "linux", reason="replaces a variadic C function")
 @pytest.mark.parametrize("only", [("open", "ftruncate", "mmap", "fstat"), ("fcntl",)], ids=["memory", "locks"])
 def test_every_operation_on_shared_memory_and_locks_may_fail_once(calls: FailingCalls, only: tuple[str, ...]) -> None:
-    outcomes = _run_all(
-        lambda root, at: _run(Script(root), calls.failing(at, only=only), lambda: calls.has_failed)
-    )
+    outcomes = _run_all(lambda root, at: _run(Script(root), calls.failing(at, only=only), lambda: calls.has_failed))
     print(outcomes)
     assert set(outcomes) >= {"add"}

@@ -199,6 +199,9 @@ def test_a_failing_file_operation_while_looking_is_reported() -> None:
                             call()
                     except StoreError:
                         call()
-                assert sorted(turns(memory, "ann").values()) == ["the second walrus of ann", "the walrus belongs to ann"]
+                assert sorted(turns(memory, "ann").values()) == [
+                    "the second walrus of ann",
+                    "the walrus belongs to ann",
+                ]
             if at > 60:
                 break

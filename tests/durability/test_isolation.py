@@ -186,7 +186,12 @@ class Isolation(RuleBasedStateMachine):
         if who == other or not (ids := theirs.ids(common)):
             return
         key = ids[place % len(ids)]
-        for call in (common.get, common.delete, common.history, lambda key, user_id: common.update(key, "x", user_id=user_id)):
+        for call in (
+            common.get,
+            common.delete,
+            common.history,
+            lambda key, user_id: common.update(key, "x", user_id=user_id),
+        ):
             with pytest.raises(UnknownMemory):
                 call(key, user_id=mine.user_id)
 
@@ -206,9 +211,9 @@ class IsolationOnDisk(Isolation):
 
 
 TestIsolationInMemory = Isolation.TestCase
-TestIsolationInMemory.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestIsolationInMemory.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 TestIsolationOnDisk = pytest.mark.slow(IsolationOnDisk.TestCase)
-TestIsolationOnDisk.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestIsolationOnDisk.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 
 
 @pytest.mark.parametrize("user_id", ["", "\ud800", "ann\udfff", None, 7, b"ann"])

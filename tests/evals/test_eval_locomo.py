@@ -58,8 +58,8 @@ def test_a_conversation_is_a_user_with_sessions_in_order(tmp_path: Path) -> None
     assert first.date.isoformat() == "2023-05-08T13:56:00+00:00"
     assert first.summary == "They looked at photos."
     assert [(m.id, m.role, m.name, m.content) for m in first.messages] == [
-        ("D2:1", "user", "Ann", "look\na photo of a dog"),
-        ("D2:2", "user", "Bo", "a photo of a cat"),
+        ("D2:1", "user", "Ann", "look\n[a photo of a dog]"),
+        ("D2:2", "user", "Bo", "[a photo of a cat]"),
     ]
 
 

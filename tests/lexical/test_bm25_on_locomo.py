@@ -42,7 +42,7 @@ def _read(record: dict[str, Any]) -> Conversation:
     numbers = sorted(int(name[8:]) for name in said if re.fullmatch(r"session_\d+", name))
     turns = [(number, turn) for number in numbers for turn in said[f"session_{number}"]]
     texts = [
-        f"[{turn['speaker']}]: {turn['text']}" + (f"\n{turn['blip_caption']}" if turn.get("blip_caption") else "")
+        f"[{turn['speaker']}]: {turn['text']}" + (f"\n[{turn['blip_caption']}]" if turn.get("blip_caption") else "")
         for _, turn in turns
     ]
     held = {number for number, _ in turns}
