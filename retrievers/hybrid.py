@@ -59,16 +59,16 @@ class Hybrid:
 
     fusion: Literal["score", "rrf"] = "score"
     rrf_k: float = 60.0
-    dense: float = 1.0
+    dense: float = 2.0
     session: float = 1.0
     turn: float = 1.0
     window: float = 1.0
-    dense_by: Literal["turn-max", "turn-mean", "turn-top"] = "turn-max"
+    dense_by: Literal["turn-max", "turn-mean", "turn-top"] = "turn-top"
     m: int = 3
-    turns_dense: float = 1.0
-    turns_session: float = 0.3
+    turns_dense: float = 2.0
+    turns_session: float = 1.0
     turns_turn: float = 1.0
-    turns_window: float = 0.5
+    turns_window: float = 1.0
     own_dense: float = 1.0
     own_text: float = 1.0
     lexical_norm: Literal["max", "min-max", "z"] = "max"

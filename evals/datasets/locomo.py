@@ -1,8 +1,9 @@
 """LoCoMo (Maharana et al., 2024): long conversations between two people, with questions about them.
 
 One conversation is one user. Both people have the role ``user`` and are told apart by name; an image's
-caption stands on a new line under the text it came with, in brackets: nobody said it. Evidence is a list of message ids (``D3:12`` is
-message 12 of session 3); some entries hold several ids, and some have a stray colon (``D:11:26``).
+caption stands on a new line under the text it came with, in brackets: nobody said it. Evidence is a list of
+message ids (``D3:12`` is message 12 of session 3); some entries hold several ids, and some have a stray
+colon (``D:11:26``).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 from memagent.bank.filters import Predicate
 from memagent.bank.port import Columns, Groups, LexicalUnit
 from memagent.bank.shelf import Shelf, loaded
-from memagent.errors import EncoderMismatch, InvalidInput
+from memagent.errors import EncoderMismatch, InvalidInput, StoreCorrupt
 from memagent.lexical import query_terms
 from memagent.records import Granularity, MemoryUnit, Ranked, to_micros
 from memagent.stores.port import Attributes, IndexRow, ReadTransaction, UserStore
@@ -85,7 +85,10 @@ class MemoryBank:
         missing = [key for key in keys.tolist() if key not in self._attributes]
         if missing:
             self._attributes.update(transaction.attributes(None if len(missing) > 2000 else missing))
-        return [self._attributes[key] for key in keys.tolist()]
+        try:
+            return [self._attributes[key] for key in keys.tolist()]
+        except KeyError as error:
+            raise _incomplete(f"unit {error}") from error
 
     def all_groups(self) -> Groups:
         """The sessions of all turns, remembered until something changes."""
@@ -94,6 +97,10 @@ class MemoryBank:
                 self.shelves[Granularity.TURN].columns(), self.shelves[Granularity.SESSION].columns()
             )
         return self._groups
+
+
+def _incomplete(what: str) -> StoreCorrupt:
+    return StoreCorrupt(f"{what} is not in the user's file, or not whole", hint="run `memagent verify`")
 
 
 class View:
@@ -201,7 +208,10 @@ class View:
 
     def units(self, keys: Sequence[int] | NDArray[np.int64]) -> list[MemoryUnit]:
         """The units themselves; raises KeyError for one that is hidden."""
-        units = self._transaction.units(np.asarray(keys, dtype=np.int64).tolist())
+        wanted = np.asarray(keys, dtype=np.int64).tolist()
+        units = self._transaction.units(wanted)
+        if len(units) != len(wanted):
+            raise _incomplete("a unit that is in the index")
         for unit in units:
             if not self._shows(unit):
                 raise KeyError(f"no visible unit has the key {unit.key}")

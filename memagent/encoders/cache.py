@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ class CachedEncoder:
         with self._lock, _our_errors(self._path):
             if self._connection is None:
                 connection = _open(self._path)
-                self._encoder_id = _encoder_id(connection, self._encoder.fingerprint)
+                self._encoder_id = _registered(connection, self._encoder.fingerprint)
                 self._connection = connection
             yield self._connection, self._encoder_id
 
@@ -231,28 +232,49 @@ def _open(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     try:
         connection.set_busy_timeout(_WAIT_MS)
-        # One by one: a statement that returns a row holds back those after it.
-        for name, value in (("journal_mode", "WAL"), ("synchronous", "NORMAL"), ("secure_delete", "ON")):
-            connection.pragma(name, value)
         with _transaction(connection):
-            _prepare(connection, path)
+            _refuse_others(connection, path)
+        _use_wal(connection)
+        # One by one: in a chain of statements, one that returns a row holds back those after it.
+        connection.pragma("synchronous", "NORMAL")
+        connection.pragma("secure_delete", "ON")
+        with _transaction(connection):
+            if _is_empty(connection):
+                connection.execute(_SCHEMA)
+                connection.pragma("application_id", _APPLICATION_ID)
+                connection.pragma("user_version", _SCHEMA_VERSION)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _prepare(connection: apsw.Connection, path: Path) -> None:
-    """Make the tables in an empty file; refuse a file that is not this cache."""
-    if _number(connection, "SELECT count(*) FROM sqlite_schema") == 0:
-        connection.execute(_SCHEMA)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_SCHEMA_VERSION}")
+def _refuse_others(connection: apsw.Connection, path: Path) -> None:
+    """Raise :class:`StoreCorrupt` for a database that is not this cache, before anything in it is changed."""
     found = _number(connection, "PRAGMA application_id"), _number(connection, "PRAGMA user_version")
-    if found != (_APPLICATION_ID, _SCHEMA_VERSION):
+    if found != (_APPLICATION_ID, _SCHEMA_VERSION) and not _is_empty(connection):
         raise StoreCorrupt(f"{path} is not an embedding cache of this version", hint="choose another file")
 
 
-def _encoder_id(connection: apsw.Connection, fingerprint: str) -> int:
+def _use_wal(connection: apsw.Connection) -> None:
+    """Switch to the write-ahead log; SQLite does not wait by itself for others that are just doing the same."""
+    deadline = time.monotonic() + _WAIT_MS / 1000
+    while True:
+        try:
+            connection.pragma("journal_mode", "WAL")
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _is_empty(connection: apsw.Connection) -> bool:
+    return _number(connection, "SELECT count(*) FROM sqlite_schema") == 0
+
+
+def _registered(connection: apsw.Connection, fingerprint: str) -> int:
     with _transaction(connection):
         connection.execute("INSERT OR IGNORE INTO encoders (fingerprint) VALUES (?)", (fingerprint,))
         return _number(connection, "SELECT id FROM encoders WHERE fingerprint = ?", fingerprint)

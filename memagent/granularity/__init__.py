@@ -1,6 +1,6 @@
 """Builds the units of a session from its messages: turns, and what is derived from them."""
 
 from memagent.granularity.derive import Derived, derive, embedded_texts
-from memagent.granularity.turns import group_turns, joins_previous, turn_text
+from memagent.granularity.turns import MAX_MESSAGES, group_turns, joins_previous, turn_text
 
-__all__ = ["Derived", "derive", "embedded_texts", "group_turns", "joins_previous", "turn_text"]
+__all__ = ["MAX_MESSAGES", "Derived", "derive", "embedded_texts", "group_turns", "joins_previous", "turn_text"]

@@ -6,13 +6,14 @@ from functools import lru_cache
 from typing import Any
 
 _SEPARATOR = "; "
+_SIMILAR = 0.8  # a phrase that is more like a better one than this (0 to 1) is left out
 
 
 @lru_cache(maxsize=32)
 def _extractor(language: str, top: int) -> Any:
     import yake
 
-    return yake.KeywordExtractor(lan=language, n=2, dedupLim=0.8, top=top)
+    return yake.KeywordExtractor(lan=language, n=2, dedup_lim=_SIMILAR, top=top)
 
 
 def keywords(text: str, language: str, *, top: int = 12) -> str:
@@ -20,5 +21,9 @@ def keywords(text: str, language: str, *, top: int = 12) -> str:
 
     ``language`` is an ISO 639-1 code; it chooses YAKE's stop words.
     """
-    found = _extractor(language, top).extract_keywords(text)
+    extractor = _extractor(language, top)
+    try:
+        found = extractor.extract_keywords(text)
+    finally:
+        extractor.clear_caches()  # or phrases of one user would stay in memory, even after the user was forgotten
     return _SEPARATOR.join(phrase for phrase, _ in found)

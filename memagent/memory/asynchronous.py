@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from memagent.memory import changing, portable, reading, writing
 from memagent.memory.background import Deriver
-from memagent.memory.core import Core
+from memagent.memory.core import Core, positive
 from memagent.memory.flow import Flow, T, run_async
 from memagent.memory.messages import MAX_MESSAGE_BYTES, MessagesInput, SessionInput
 from memagent.memory.portable import Exported, Imported
@@ -84,11 +84,16 @@ class AsyncMemory:
         self._deriver = Deriver(self._core)
         if background:
             self._core.on_closed = self._deriver.schedule
-        self._executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="memagent")
+        count = int(positive(workers, "workers"))
+        self._executor = ThreadPoolExecutor(max_workers=count, thread_name_prefix="memagent")
 
     async def _run(self, flow: Flow[T]) -> T:
         self._core.refuse_if_closed()
-        return await run_async(flow, self._executor)
+        try:
+            return await run_async(flow, self._executor)
+        except RuntimeError:
+            self._core.refuse_if_closed()  # the threads were ended under this call
+            raise
 
     async def add(
         self,

@@ -18,7 +18,7 @@ _log = logging.getLogger("memagent")
 
 
 class Deriver:
-    """One thread, begun with the first closed session and ended by :meth:`stop`.
+    """One thread, alive as long as closed sessions are due, or until :meth:`stop`.
 
     What is due is marked in the users' files: work that is cut off is taken up when another session of the user is
     closed, or by ``flush``.
@@ -30,6 +30,7 @@ class Deriver:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._at_exit = False
 
     def schedule(self, user_id: str) -> None:
         """Have a user's closed sessions derived some time soon."""
@@ -37,19 +38,19 @@ class Deriver:
             if self._stopping:
                 return
             self._due[user_id] = None
+            if not self._at_exit:
+                # A thread inside a native library when the interpreter ends would abort the process.
+                atexit.register(_stop_if_alive, weakref.ref(self))
+                self._at_exit = True
             if self._thread is None or not self._thread.is_alive():  # also after a fork
                 self._thread = threading.Thread(target=self._work, name="memagent-deriver", daemon=True)
                 self._thread.start()
-                # A thread inside a native library when the interpreter ends would abort the process.
-                atexit.register(_stop_if_alive, weakref.ref(self))
-            self._changed.notify_all()
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._due and not self._stopping:
-                    self._changed.wait()
-                if self._stopping:
+                if self._stopping or not self._due:
+                    self._thread = None  # a memory that nobody uses or closes is not kept by its thread
                     return
                 user_id = next(iter(self._due))
                 del self._due[user_id]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memagent.bank.filters import Predicate, compile_filter
-from memagent.errors import InvalidInput, MemagentError, StoreBusy, StoreCorrupt
+from memagent.errors import InvalidInput, MemagentError, NotFound, StoreBusy, StoreCorrupt, StoreVersion, UnknownUser
 from memagent.granularity import embedded_texts
 from memagent.memory.core import Core
 from memagent.memory.flow import Flow, run
@@ -76,6 +76,8 @@ def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> None:
     try:
         for session_id in session_ids:
             run(derive_sessions(core, user_id, only=session_id))
+    except NotFound:
+        return  # the user was forgotten meanwhile
     except MemagentError as error:
         _log.warning("summaries of a changed session could not be written: %s", error)
         core.closed_session(user_id)
@@ -247,8 +249,9 @@ def forget_user(core: Core, *, user_id: str) -> Flow[Erased]:
     def texts_and_counts() -> tuple[list[str], dict[str, int]]:
         try:
             return readable()
-        except StoreCorrupt:
-            return [], dict.fromkeys(("units", "sessions", "messages"), 0)  # a damaged file can be erased too
+        except (StoreCorrupt, StoreVersion, UnknownUser):
+            # What cannot be read can be erased too; of an unknown user there may be files all the same.
+            return [], dict.fromkeys(("units", "sessions", "messages"), 0)
 
     def readable() -> tuple[list[str], dict[str, int]]:
         with core.banks.lease(user_id) as bank, bank.store.read() as transaction:

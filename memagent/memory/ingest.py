@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from memagent.bank.filters import same_value
-from memagent.granularity import group_turns, joins_previous, turn_text
+from memagent.granularity import MAX_MESSAGES, group_turns, joins_previous, turn_text
 from memagent.lexical import analyze, detect_language, terms_to_bytes
 from memagent.memory.ids import memory_id, new_ulid
 from memagent.memory.sessions import Gathered, drop_derived, gathered, gathered_from, sum_of, write_own_unit
@@ -46,6 +46,11 @@ class TurnPlan:
     text: str
     completes: MemoryUnit | None = None
 
+    @property
+    def size(self) -> int:
+        """How many messages the turn will have."""
+        return len(self.messages) + (len(self.completes.source_ids) if self.completes else 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPlan:
@@ -62,10 +67,11 @@ class SessionPlan:
 
 
 def open_turn(transaction: ReadTransaction, session_id: str) -> MemoryUnit | None:
-    """The last turn of a stored session: the one that a reply would complete."""
+    """The last turn of a stored session, if a reply would complete it."""
     state = transaction.session(session_id)
     key = transaction.last_key(state.number, Granularity.TURN) if state else None
-    return None if key is None else transaction.units([key])[0]
+    unit = None if key is None else transaction.units([key])[0]
+    return None if unit is None or len(unit.source_ids) >= MAX_MESSAGES else unit
 
 
 def wants_open_turn(session: Session) -> bool:
@@ -82,21 +88,20 @@ def plan(sessions: Sequence[Session], open_turns: Mapping[str, MemoryUnit | None
     latest: dict[str, int] = {}
     for session in sessions:
         session_id = session.id or new_ulid()
-        groups = group_turns(session.messages)
-        stored = None
-        if joins_previous(groups[0][0]):
-            if session_id in latest:
-                place = latest[session_id]
-                plans[place] = _continued(plans[place], groups.pop(0))
-            else:
-                stored = open_turns.get(session_id)
-        if not groups:
-            continue
+        place = latest.get(session_id)
+        stored = open_turns.get(session_id) if place is None else None
+        begun = len(stored.source_ids) if stored else 0 if place is None else plans[place].turns[-1].size
+        groups = group_turns(session.messages, begun=begun)
+        replies = groups.pop(0) if joins_previous(session.messages[0], begun) else ()
         turns = [TurnPlan(messages=group, text=turn_text(group)) for group in groups]
-        if stored is not None:
-            turns[0] = TurnPlan(messages=groups[0], text=f"{stored.text}\n{turns[0].text}", completes=stored)
-        latest[session_id] = len(plans)
-        plans.append(SessionPlan(session=session, id=session_id, turns=tuple(turns)))
+        if replies and place is not None:
+            plans[place] = _continued(plans[place], replies)
+        elif replies and stored is not None:
+            text = f"{stored.text}\n{turn_text(replies)}"
+            turns.insert(0, TurnPlan(messages=replies, text=text, completes=stored))
+        if turns:
+            latest[session_id] = len(plans)
+            plans.append(SessionPlan(session=session, id=session_id, turns=tuple(turns)))
     return plans
 
 

@@ -23,10 +23,12 @@ from memagent.memory.imports import FORMAT, Contents, read_export
 from memagent.memory.ingest import Encoded, lexical_terms
 from memagent.memory.sessions import mean_vector, sum_of
 from memagent.memory.writing import claim_encoder
-from memagent.records import Granularity, from_micros, utc_now
+from memagent.records import Granularity, MemoryUnit, from_micros, utc_now
 from memagent.stores.port import ReadTransaction, SessionState, StoredMessage, UnitDraft, WriteTransaction
 from memagent.stores.sqlite import checked_user_id
 from memagent.stores.sqlite_errors import translated
+
+_BATCH = 500  # units that are read at once
 
 
 class Exported(TypedDict):
@@ -113,10 +115,8 @@ def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, A
             "agent_id": state.agent_id,
         }
     ids: dict[int, str] = {}
-    for key in sorted(transaction.attributes()):
-        (unit,) = transaction.units([key])
-        ids[key] = unit.id
-        own_text = unit.granularity is not Granularity.SESSION
+    for unit in _all_units(transaction):
+        ids[unit.key] = unit.id
         yield {
             "type": "unit",
             "id": unit.id,
@@ -127,9 +127,9 @@ def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, A
             "updated_at": unit.updated_at.isoformat(),
             "agent_id": unit.agent_id,
             "roles": list(unit.roles),
-            "source_ids": list(unit.source_ids) if unit.granularity is Granularity.TURN else [],
+            "source_ids": list(unit.source_ids),
             "metadata": dict(unit.metadata),
-            "text": unit.text if own_text else None,
+            "text": None if unit.granularity is Granularity.SESSION else unit.text,
         }
     for stored in transaction.messages():
         m = stored.message
@@ -153,6 +153,12 @@ def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, A
             "old_text": change.old_text,
             "at": from_micros(change.at).isoformat(),
         }
+
+
+def _all_units(transaction: ReadTransaction) -> Iterator[MemoryUnit]:
+    keys = sorted(transaction.attributes())
+    for start in range(0, len(keys), _BATCH):
+        yield from transaction.units(keys[start : start + _BATCH], whole=False)
 
 
 def backup(core: Core, path: str | Path, *, user_id: str) -> Flow[str]:

@@ -31,8 +31,8 @@ def chosen_retriever(core: Core, retriever: Retriever | str | None) -> Retriever
     wanted = core.retriever if retriever is None else retriever
     if isinstance(wanted, str):
         return make(wanted)
-    if not callable(getattr(wanted, "retrieve", None)):
-        raise UnknownName(f"{wanted!r} is not a retriever", hint="pass a name, or an object with retrieve()")
+    if isinstance(wanted, type) or not all(hasattr(wanted, part) for part in ("name", "uses_vector", "retrieve")):
+        raise UnknownName(f"{wanted!r} is not a retriever", hint="pass a name, or an object made of its class")
     return wanted
 
 

@@ -174,7 +174,7 @@ class SQLiteStore:
         with translated(str(path)):
             if not any(path.with_suffix(suffix).exists() for suffix in (".db", ".lock", *_PARTS)):
                 raise _unknown_user(user_id)
-            known = path.exists() or path.with_suffix(_PARTS[-1]).exists()
+            known = any(path.with_suffix(suffix).exists() for suffix in (".db", ".db-wal", ".forgotten"))
             with self._locked(path):
                 if path.exists():
                     # From here on the user is gone.

@@ -21,6 +21,7 @@ from memagent.errors import (
 )
 
 DAMAGED = "restore the file from a backup or an export; `memagent verify` shows what is wrong"
+_SMALLEST = 1 << 16  # bytes that SQLite needs free to open a file: its shared memory has 32 kB
 _NO_SPACE = "free some space and try again"
 
 # Most specific first: the first class that fits decides.
@@ -68,9 +69,10 @@ def translate(error: apsw.Error, where: str) -> MemagentError:
 
 def _is_full(where: str) -> bool:
     try:
-        return os.statvfs(Path(where).parent).f_bavail == 0
+        disk = os.statvfs(Path(where).parent)
     except OSError:
         return False
+    return disk.f_bavail * disk.f_frsize < _SMALLEST
 
 
 def translate_os(error: OSError, where: str) -> MemagentError:

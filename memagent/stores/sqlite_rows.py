@@ -57,6 +57,23 @@ _UNREADABLE = (ValueError, TypeError, KeyError, OverflowError)
 """What decoding a damaged row can raise."""
 
 
+_TEXT = (str, type(None))
+_BYTES = (bytes, type(None))
+_UNIT = (int, str, str, str, int, int, int, _TEXT, str, str, str, _TEXT, int)
+_ATTRIBUTES = (int, str, int, int, str, _TEXT, str)
+_SESSION = (int, str, int, int, int, _TEXT, int, _BYTES)
+_MESSAGE = (int, str, str, _TEXT, int, int, int, str, str)
+_CHANGE = (str, str, int, _TEXT)
+
+
+def _typed(row: Sequence[Any], types: Sequence[Any]) -> Sequence[Any]:
+    """A row whose columns have the types they were stored with; damage can change them."""
+    for value, wanted in zip(row, types, strict=True):
+        if not isinstance(value, wanted):
+            raise TypeError(f"a column is {type(value).__name__}")
+    return row
+
+
 def _damaged(error: Exception) -> StoreCorrupt:
     return StoreCorrupt(f"a stored row cannot be read: {type(error).__name__}: {error}", hint=DAMAGED)
 
@@ -111,6 +128,11 @@ class Rows:
             ]
         except _UNREADABLE as error:
             raise _damaged(error) from error
+        for row in changed:
+            if not (type(row.session) is type(row.event_at) is int and type(row.terms) is bytes) or not isinstance(
+                row.vector, _BYTES
+            ):
+                raise _damaged(TypeError(f"unit {row.key} has a column of another type"))
         return Delta(self.revision(), removed, changed)
 
     # units
@@ -137,7 +159,7 @@ class Rows:
 
     def _unit(self, row: Sequence[Any], *, whole: bool) -> MemoryUnit:
         key, unit_id, session_id, granularity, event_at, created, updated, agent, roles, sources, meta, text, number = (
-            row
+            _typed(row, _UNIT)
         )
         source_ids = tuple(json.loads(sources))
         if whole and text is None:
@@ -193,7 +215,7 @@ class Rows:
         try:
             return {
                 key: Attributes(session, event_at, created, tuple(json.loads(roles)), agent, json.loads(metadata))
-                for key, session, event_at, created, roles, agent, metadata in rows
+                for key, session, event_at, created, roles, agent, metadata in (_typed(r, _ATTRIBUTES) for r in rows)
             }
         except _UNREADABLE as error:
             raise _damaged(error) from error
@@ -240,9 +262,11 @@ class Rows:
 
     @staticmethod
     def _session(row: Sequence[Any]) -> SessionState:
-        number, session_id, unit, closed, derived, agent_id, turns, vector_sum = row
-        if vector_sum is not None and len(vector_sum) % 8:
-            raise StoreCorrupt(f"the vector of session {number} has {len(vector_sum)} bytes", hint=DAMAGED)
+        try:
+            number, session_id, unit, closed, derived, agent_id, turns, vector_sum = _typed(row, _SESSION)
+            total = None if vector_sum is None else np.frombuffer(vector_sum, dtype="<f8")
+        except _UNREADABLE as error:
+            raise _damaged(error) from error
         return SessionState(
             number=number,
             id=session_id,
@@ -251,7 +275,7 @@ class Rows:
             derived=bool(derived),
             agent_id=agent_id,
             turns=turns,
-            vector_sum=None if vector_sum is None else np.frombuffer(vector_sum, dtype="<f8"),
+            vector_sum=total,
         )
 
     def messages(self, units: Sequence[int] | None = None) -> Iterator[StoredMessage]:
@@ -270,8 +294,9 @@ class Rows:
 
     @staticmethod
     def _message(row: Sequence[Any]) -> StoredMessage:
-        unit, message_id, role, name, bare, event_at, created_at, attachments, content = row
         try:
+            unit, message_id, role, name, bare, event_at, created_at, attachments, content = _typed(row, _MESSAGE)
+            from_micros(created_at)
             message = Message(
                 id=message_id,
                 role=role,
@@ -303,6 +328,11 @@ class Rows:
             f"select unit, event, at, old_text from changes {condition} order by seq",
             () if unit_id is None else (unit_id,),
         )
+        try:
+            for row in rows:
+                from_micros(_typed(row, _CHANGE)[2])
+        except _UNREADABLE as error:
+            raise _damaged(error) from error
         following: dict[str, str | None] = {}
         changes: list[Change] = []
         for unit, event, at, old_text in reversed(rows):
@@ -522,9 +552,12 @@ def check_rows(connection: apsw.Connection) -> list[str]:
     if problems:
         return problems
     for label, sql in _CONTENT.items():
-        for number, value, *columns in connection.execute(sql):
-            if checksum(*columns) != value:
-                problems.append(f"{label} {number}: its content does not match its checksum")
+        try:
+            for number, value, *columns in connection.execute(sql):
+                if checksum(*columns) != value:
+                    problems.append(f"{label} {number}: its content does not match its checksum")
+        except (UnicodeDecodeError, TypeError) as error:  # a number has become a text, or a fraction
+            problems.append(f"{label}: {error}")
     for label, sql in _ORPHANS:
         problems += [f"{label} {row[0]}" for row in connection.execute(sql)]
     return problems

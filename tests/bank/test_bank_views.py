@@ -36,6 +36,7 @@ def everything(bank: MemoryBank, granularity: Granularity) -> list[MemoryUnit]:
         return view.units(view.columns(granularity).keys)
 
 
+@settings(max_examples=50)
 @given(histories, topics, limits)
 def test_a_view_shows_exactly_the_units_that_pass(history: list[Said], topic: str | None, limit: int | None) -> None:
     memory, bank = stored(history)
@@ -51,6 +52,7 @@ def test_a_view_shows_exactly_the_units_that_pass(history: list[Said], topic: st
                 assert limit is None or to_micros(unit.event_at) <= minute(limit)
 
 
+@settings(max_examples=50)
 @given(histories, topics, limits)
 def test_groups_are_the_sessions_of_the_visible_turns(
     history: list[Said], topic: str | None, limit: int | None
@@ -66,6 +68,7 @@ def test_groups_are_the_sessions_of_the_visible_turns(
         assert groups.units.tolist() == [own.get(session, -1) for session in groups.sessions.tolist()]
 
 
+@settings(max_examples=50)
 @given(histories, topics, limits, queries, st.integers(0, 6), st.sets(st.integers(1, 12), max_size=3))
 def test_similar_units_are_those_of_a_full_scan(
     history: list[Said], topic: str | None, limit: int | None, query: str, k: int, exclude: set[int]
@@ -124,6 +127,7 @@ def seen_by_retrievers(view: BankView, query: str, *kinds: LexicalUnit) -> list[
     return seen
 
 
+@settings(max_examples=50)
 @given(histories, queries, st.integers(1, 5))
 def test_matching_ranks_by_lexical_score(history: list[Said], query: str, k: int) -> None:
     memory, bank = stored(history)
@@ -289,7 +293,7 @@ def test_a_view_sees_one_commit_from_beginning_to_end(tmp_path: Path) -> None:
         with bank.view() as view:
             memory.add("I keep hens.", user_id="ann")
             assert len(view.columns(Granularity.TURN).keys) == 1
-            assert len(view.units([1, 2, 3, 4])) == 2  # the turn, and its session
+            assert [unit.text for unit in view.units([1, 2])] == ["I keep bees.", "I keep bees."]
         with bank.view() as view:
             assert len(view.columns(Granularity.TURN).keys) == 2
         bank.store.close()

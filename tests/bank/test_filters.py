@@ -367,7 +367,7 @@ def plain_one(operator: str, value: Any, wanted: Any) -> bool:
     return bool({"gt": value > wanted, "gte": value >= wanted, "lt": value < wanted, "lte": value <= wanted}[operator])
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(filters_of_all_kinds, units)
 def test_a_filter_decides_as_a_plain_reading_of_it_does(filters: dict[str, Any], unit: Attributes) -> None:
     assert compile_filter(filters)(unit) is plainly(filters, unit)

@@ -100,6 +100,21 @@ def test_both_tables_show_every_figure(result: dict[str, Any]) -> None:
     assert rich_table(result).row_count == len(result["figures"]) + 4
 
 
+@pytest.mark.slow
+def test_ingestion_and_start_up_are_measured_with_the_default_encoder(tmp_path: Path) -> None:
+    result = run_bench(BenchSettings(texts=16, opens=1, only=("ingest", "startup")), out=tmp_path)
+    assert [figure["what"] for figure in result["figures"]] == [
+        "bulk ingestion, float32",
+        "bulk ingestion, int8",
+        "bulk ingestion, precomputed vectors",
+        "import memagent",
+        "from memagent import Memory",
+        "memagent search, whole process",
+    ]
+    assert all(figure["ratio"] > 0 for figure in result["figures"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interrupt_leaves_what_was_measured(tmp_path: Path) -> None:
     def interrupt(done: int, total: int, doing: str) -> None:
         if done == 1:

@@ -186,3 +186,12 @@ def test_a_very_long_session_is_derived_from_some_of_its_turns() -> None:
     assert perf_counter() - began < 15
     assert derived.summary
     assert derived.keywords
+
+
+def test_phrases_of_one_user_do_not_stay_in_memory() -> None:
+    from yake.core.Levenshtein import Levenshtein
+    from yake.core.yake import KeywordExtractor
+
+    keywords("My sister Ottilie keeps bees. Ottilie sells honey, and Ottilies bees sting.", "en")
+    assert KeywordExtractor._ultra_fast_similarity.cache_info().currsize == 0
+    assert Levenshtein.ratio.cache_info().currsize == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memagent.granularity import group_turns, joins_previous, turn_text
+from memagent.granularity import MAX_MESSAGES, group_turns, joins_previous, turn_text
 from memagent.records import Attachment, Message
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
@@ -52,10 +52,24 @@ def test_grouping_keeps_every_message_once_and_in_order(messages: list[Message])
 
 @given(st.lists(st.builds(said, st.sampled_from(["user", "assistant", "tool"])), min_size=1), st.integers(0, 20))
 def test_a_conversation_in_two_pieces_has_the_turns_of_the_whole(messages: list[Message], cut: int) -> None:
-    head, tail = group_turns(messages[:cut]), group_turns(messages[cut:])
-    if head and tail and joins_previous(tail[0][0]):
+    assert in_two_pieces(messages, cut) == group_turns(messages)
+
+
+def in_two_pieces(messages: list[Message], cut: int) -> list[tuple[Message, ...]]:
+    head = group_turns(messages[:cut])
+    begun = len(head[-1]) if head else 0
+    tail = group_turns(messages[cut:], begun=begun)
+    if tail and joins_previous(tail[0][0], begun):
         head[-1] += tail.pop(0)
-    assert head + tail == group_turns(messages)
+    return head + tail
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, 31, 32, 33, 64, 69])
+def test_a_request_with_very_many_replies_is_several_turns(cut: int) -> None:
+    messages = [said("user"), *(said("tool", str(number)) for number in range(68)), said("user")]
+    turns = in_two_pieces(messages, cut)
+    assert [len(turn) for turn in turns] == [MAX_MESSAGES, MAX_MESSAGES, 69 - 2 * MAX_MESSAGES, 1]
+    assert turns == group_turns(messages)
 
 
 def test_the_case_of_a_role_does_not_matter() -> None:

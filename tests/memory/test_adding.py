@@ -431,12 +431,29 @@ def test_all_replies_to_one_turn_are_kept_whoever_is_first(tmp_path: Path) -> No
         for other in others:
             other.close()
         assert errors == []
-        (turn,) = memory.get_all(user_id="ann")["results"]
-        lines = turn["memory"].split("\n")
+        turns = memory.get_all(user_id="ann")["results"]
+        lines = [line for turn in turns for line in turn["memory"].split("\n")]
         assert lines[0] == "[user]: question"
         assert sorted(lines[1:]) == sorted(f"[assistant]: answer {number}" for number in range(40))
-        assert len(memory.history(turn["id"])) == 41
+        assert [len(turn["source_ids"]) for turn in turns] == [32, 9]
+        assert [len(memory.history(turn["id"])) for turn in turns] == [32, 9]
         assert memory.verify()["ok"]
+
+
+def test_replies_that_never_get_their_turn_give_up_in_time(tmp_path: Path) -> None:
+    with Memory(tmp_path, encoder=HashingEncoder(32), background=False) as rival:
+        rival.add({"role": "user", "content": "question"}, user_id="ann", session_id="s")
+
+        class Overtaken(HashingEncoder):
+            def encode_documents(self, texts: Sequence[str]) -> Vectors:
+                rival.add({"role": "assistant", "content": "me first"}, user_id="ann", session_id="s")
+                return super().encode_documents(texts)
+
+        with Memory(tmp_path, encoder=Overtaken(32), background=False, timeout=0.2) as memory:
+            with pytest.raises(StoreBusy) as caught:
+                memory.add({"role": "assistant", "content": "too late"}, user_id="ann", session_id="s")
+            assert caught.value.retryable
+        assert "too late" not in str(rival.get_all(user_id="ann", top_k=None))
 
 
 def test_a_file_that_stays_locked_is_busy_and_can_be_tried_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from memagent import Memory
 from memagent.errors import InvalidFilter, InvalidInput, InvalidTime, UnknownName, UnknownUser
 from memagent.retrievers import make, names
+from memagent.retrievers.bm25 import Bm25
 from memagent.testing import HashingEncoder
 
 ENCODER = HashingEncoder(64)
@@ -278,6 +279,7 @@ def test_context_takes_the_options_of_a_search(memory: Memory) -> None:
         ({"max_tokens": "9"}, InvalidInput),
         ({"retriever": "denes"}, UnknownName),
         ({"retriever": 3}, UnknownName),
+        ({"retriever": Bm25}, UnknownName),
         ({"granularity": "turns"}, UnknownName),
         ({"filters": {"a": {"like": "x"}}}, InvalidFilter),
         ({"filters": [1]}, InvalidFilter),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +18,9 @@ from memagent.memory.replies import Item
 from memagent.records import Granularity
 from memagent.stores.sqlite import MemoryOnlyStore
 from memagent.testing import HashingEncoder
+
+if TYPE_CHECKING:
+    from memagent.records import Vectors
 
 ENCODER = HashingEncoder(32)
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -92,6 +95,19 @@ def test_turns_do_not_depend_on_how_a_conversation_is_cut_into_calls(memory: Mem
     assert texts(memory) == ["[user]: a\n[assistant]: b", "[user]: c\n[tool]: d\n[assistant]: e", "[user]: f"]
     assert texts(memory, "session") == ["\n".join(texts(memory))]
     assert len(units(memory, "session")[0]["source_ids"]) == len(talk)
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 31, 32, 40, 100])
+def test_hundreds_of_replies_are_cut_into_turns_however_they_come(memory: Memory, at_once: int) -> None:
+    talk = [user("go"), *({"role": "tool", "content": str(number)} for number in range(99))]
+    for start in range(0, len(talk), at_once):
+        memory.add(talk[start : start + at_once], user_id="ann", session_id="s")
+    assert [len(turn["source_ids"]) for turn in units(memory)] == [32, 32, 32, 4]
+    assert texts(memory, "session") == ["\n".join(f"[{said['role']}]: {said['content']}" for said in talk)]
+    memory.add_many(
+        [{"session_id": "t", "messages": talk[i : i + at_once]} for i in range(0, 100, at_once)], user_id="ann"
+    )
+    assert [len(turn["source_ids"]) for turn in units(memory, session_id="t")] == [32, 32, 32, 4]
 
 
 def test_a_first_message_that_is_a_reply_opens_a_turn(memory: Memory) -> None:
@@ -262,6 +278,19 @@ def bank_of(store: MemoryOnlyStore) -> MemoryBank:
     return MemoryBank(store.open("ann"), dim=ENCODER.dim, fingerprint=ENCODER.fingerprint)
 
 
+def test_turns_that_cancel_each_other_out_give_some_vector() -> None:
+    class Opposite(HashingEncoder):
+        def encode_documents(self, texts: Sequence[str]) -> Vectors:
+            vectors = super().encode_documents(["the same"] * len(texts))
+            vectors[1::2] *= -1
+            return vectors
+
+    with Memory(":memory:", encoder=Opposite(32), background=False) as memory:
+        memory.add(["one", "two"], user_id="ann", session_id="s")
+        assert memory.search("x", user_id="ann", granularity="session")["results"]
+        assert memory.verify()["ok"]
+
+
 # any sequence
 
 words = st.lists(st.sampled_from(["bees", "honey", "Lisbon", "Rex", "walnut."]), min_size=1, max_size=3).map(" ".join)
@@ -304,7 +333,7 @@ def perform(memory: Memory, call: tuple[Any, ...], minute: int) -> None:
         memory.flush(user_id="ann")
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(st.lists(calls, min_size=1, max_size=10))
 def test_a_session_is_always_the_sum_of_its_turns(sequence: list[tuple[Any, ...]]) -> None:
     store = MemoryOnlyStore()

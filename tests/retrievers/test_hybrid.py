@@ -53,7 +53,7 @@ def three_sessions() -> Fixed:
 
 
 def test_the_four_channel_sum_of_sessions_by_hand(three_sessions: Fixed) -> None:
-    found = search(Hybrid(), three_sessions, "session")
+    found = search(Hybrid(dense=1.0, dense_by="turn-max"), three_sessions, "session")
     parts = {hit.key: dict(hit.parts) for hit in found.hits}
     assert parts == {
         5: pytest.approx({"dense": 1.0, "bm25_session": 0.0, "bm25_turn": 0.2, "bm25_window": 0.5}),
@@ -65,7 +65,7 @@ def test_the_four_channel_sum_of_sessions_by_hand(three_sessions: Fixed) -> None
 
 
 def test_the_weighted_sum_of_turns_by_hand(three_sessions: Fixed) -> None:
-    found = search(Hybrid(), three_sessions, "turn")
+    found = search(Hybrid(turns_dense=1.0, turns_window=0.5, turns_session=0.3), three_sessions, "turn")
     assert {hit.key: dict(hit.parts) for hit in found.hits} == {
         1: pytest.approx({"dense": 1.0, "bm25_session": 0.0, "bm25_turn": 0.0, "bm25_window": 0.25}),
         2: pytest.approx({"dense": 0.75, "bm25_session": 0.0, "bm25_turn": 0.2, "bm25_window": 0.25}),
@@ -76,7 +76,7 @@ def test_the_weighted_sum_of_turns_by_hand(three_sessions: Fixed) -> None:
 
 
 def test_rank_fusion_by_hand(three_sessions: Fixed) -> None:
-    found = search(Hybrid(fusion="rrf", turn=0, window=0, session=2), three_sessions, "session")
+    found = search(Hybrid(dense=1.0, dense_by="turn-max", fusion="rrf", turn=0, window=0, session=2), three_sessions, "session")
     assert {hit.key: dict(hit.parts) for hit in found.hits} == {
         5: pytest.approx({"dense": 1 / 61, "bm25_session": 0.0}),
         6: pytest.approx({"dense": 1 / 62, "bm25_session": 2 / 61}),
@@ -98,7 +98,7 @@ def test_the_parts_add_up_to_the_score(granularity: str, settings: dict[str, Any
 def test_where_no_word_matches_the_order_is_that_of_the_vectors(granularity: str, fusion: Any) -> None:
     bank = ArrayView(history(TURNS))
     query = Query(text="zebra", vector=word_vector(TEXT), granularity=Granularity.of(granularity))
-    expected = [hit.key for hit in Dense().retrieve(query, bank, 20).hits]
+    expected = [hit.key for hit in Dense(by="turn-top").retrieve(query, bank, 20).hits]
     assert [hit.key for hit in Hybrid(fusion=fusion).retrieve(query, bank, 20).hits] == expected
 
 
@@ -123,7 +123,7 @@ def test_a_channel_without_weight_is_not_computed(three_sessions: Fixed) -> None
 
 
 def test_the_sessions_cosine_follows_dense_by(three_sessions: Fixed) -> None:
-    settings: dict[str, Any] = {"session": 0, "turn": 0, "window": 0, "dense_norm": "max", "m": 2}
+    settings: dict[str, Any] = {"dense": 1.0, "session": 0, "turn": 0, "window": 0, "dense_norm": "max", "m": 2}
     best = search(Hybrid(dense_by="turn-max", **settings), three_sessions, "session")
     assert best.hits[1].score == pytest.approx(0.5)
     both = search(Hybrid(dense_by="turn-top", **settings), three_sessions, "session")
@@ -132,14 +132,15 @@ def test_the_sessions_cosine_follows_dense_by(three_sessions: Fixed) -> None:
 
 def test_only_sessions_that_may_be_returned_set_the_scale() -> None:
     units = history(TURNS)
-    best = search(Hybrid(), ArrayView(units), "session").hits[0].key
-    found = search(Hybrid(), ArrayView(units, hidden={best}), "session")
+    even = Hybrid(dense=1.0)
+    best = search(even, ArrayView(units), "session").hits[0].key
+    found = search(even, ArrayView(units, hidden={best}), "session")
     for channel in ("dense", "bm25_session", "bm25_turn", "bm25_window"):
         assert max(hit.parts[channel] for hit in found.hits) == 1.0
 
 
 def test_the_trace_tells_channels_weights_and_scales(three_sessions: Fixed) -> None:
-    trace = search(Hybrid(turn=0, window=0), three_sessions, "session", k=1).trace
+    trace = search(Hybrid(dense=1.0, dense_by="turn-max", turn=0, window=0), three_sessions, "session", k=1).trace
     assert trace == {
         "retriever": "hybrid",
         "granularity": "session",

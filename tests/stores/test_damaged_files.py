@@ -17,7 +17,7 @@ from memagent.stores.sqlite import SQLiteStore
 from memagent.stores.sqlite_user import owner_of
 from memagent.testing import HashingEncoder
 
-FLIPS = 400
+FLIPS = 240
 FIXED = "2025-03-01T12:00:00+00:00"
 
 

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from memagent import Memory
+from memagent.memory import background
+from memagent.memory.core import Core
+from memagent.testing import HashingEncoder
+
+if TYPE_CHECKING:
+    from memagent.records import Vectors
+
+ENCODER = HashingEncoder(32)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_PAUSE", 0.1)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def derivers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "memagent-deriver"]
+
+
+def summaries(memory: Memory, user_id: str = "ann") -> int:
+    return int(memory.stats(user_id=user_id)["summary_units"])
+
+
+def test_a_session_closed_by_the_next_one_is_summarised_in_a_pause() -> None:
+    with Memory(":memory:", encoder=ENCODER) as memory:
+        memory.add("I adopted a beagle called Rex.", user_id="ann", session_id="s")
+        assert derivers() == []
+        memory.add("I live near the harbour.", user_id="ann", session_id="t")
+        assert summaries(memory) == 0
+        assert eventually(lambda: summaries(memory) == 1)
+        assert memory.get_all(user_id="ann", granularity="summary")["results"][0]["session_id"] == "s"
+        assert eventually(lambda: derivers() == [])
+        memory.add("My sister came to visit.", user_id="ann", session_id="u")
+        assert eventually(lambda: summaries(memory) == 2)
+    assert derivers() == []
+
+
+def test_sessions_added_at_once_are_summarised_in_a_pause(tmp_path: Path) -> None:
+    with Memory(tmp_path, encoder=ENCODER) as memory:
+        memory.add_many([{"messages": f"I saw bird number {number} today."} for number in range(5)], user_id="ann")
+        assert eventually(lambda: summaries(memory) == 5)
+        memory.export(tmp_path / "a", user_id="ann")
+        memory.delete_all(user_id="ann")
+        memory.import_(tmp_path / "a", user_id="bob")
+        assert summaries(memory, "bob") == 5
+
+
+def test_nothing_is_summarised_while_the_memory_is_in_use() -> None:
+    with Memory(":memory:", encoder=ENCODER) as memory:
+        memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            memory.search("beagle", user_id="ann")
+            assert summaries(memory) == 0
+            time.sleep(0.02)
+        assert eventually(lambda: summaries(memory) == 1)
+
+
+def test_what_was_cut_off_is_taken_up_with_the_next_closed_session(tmp_path: Path) -> None:
+    with Memory(tmp_path, encoder=ENCODER) as memory:
+        memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
+    with Memory(tmp_path, encoder=ENCODER) as memory:
+        assert summaries(memory) == 0
+        memory.add_many([{"messages": "I live near the harbour."}], user_id="ann")
+        assert eventually(lambda: summaries(memory) == 2)
+
+
+def test_without_background_nothing_happens_by_itself() -> None:
+    with Memory(":memory:", encoder=ENCODER, background=False) as memory:
+        memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
+        time.sleep(0.3)
+        assert derivers() == []
+        assert summaries(memory) == 0
+        assert memory.flush(user_id="ann") == 2
+
+
+class Slow(HashingEncoder):
+    """An encoder that takes its time, and says when it is at work."""
+
+    def __init__(self) -> None:
+        super().__init__(32)
+        self.called = 0
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        if threading.current_thread().name == "memagent-deriver":
+            self.called += 1
+            time.sleep(0.1)
+        return super().encode_documents(texts)
+
+
+def test_closing_waits_for_the_session_at_hand_only(tmp_path: Path) -> None:
+    encoder = Slow()
+    memory = Memory(tmp_path, encoder=encoder)
+    memory.add_many([{"messages": f"I saw bird number {number} today."} for number in range(50)], user_id="ann")
+    assert eventually(lambda: encoder.called > 0)
+    began = time.monotonic()
+    memory.close()
+    assert time.monotonic() - began < 2.5  # all of them would take five seconds
+    assert derivers() == []
+    with Memory(tmp_path, encoder=ENCODER, background=False) as memory:
+        assert 1 <= summaries(memory) < 50
+        assert memory.verify()["ok"]
+
+
+def test_closing_does_not_wait_for_a_pause() -> None:
+    memory = Memory(":memory:", encoder=ENCODER)
+    memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
+    began = time.monotonic()
+    memory.close()
+    assert time.monotonic() - began < 0.5 + background._PAUSE
+
+
+class Failing(HashingEncoder):
+    """An encoder that cannot embed a summary about poison."""
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        if threading.current_thread().name == "memagent-deriver" and any("poison" in text for text in texts):
+            raise RuntimeError("out of memory")
+        return super().encode_documents(texts)
+
+
+def test_a_failure_is_logged_and_the_others_are_still_served(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="memagent"), Memory(":memory:", encoder=Failing(32)) as memory:
+        for user_id in ("ann", "bob"):
+            memory.add_many(
+                [{"messages": "I sell poison at night."}, {"messages": "I keep bees by day."}], user_id=user_id
+            )
+        assert eventually(lambda: summaries(memory) == summaries(memory, "bob") == 1)
+        assert "out of memory" in caplog.text
+        assert {record.levelname for record in caplog.records} == {"WARNING"}
+        assert memory.flush(user_id="ann") == 2  # in this thread the encoder works
+        assert summaries(memory) == 2
+
+
+def test_a_user_forgotten_meanwhile_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="memagent"), Memory(":memory:", encoder=ENCODER) as memory:
+        memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
+        memory.add_many([{"messages": "I keep bees by day."}], user_id="bob")
+        memory.forget_user(user_id="ann")
+        assert eventually(lambda: summaries(memory, "bob") == 1)
+        assert memory.users() == ["bob"]
+    assert caplog.text == ""
+
+
+def test_a_session_reopened_meanwhile_is_left_alone() -> None:
+    with Memory(":memory:", encoder=ENCODER) as memory:
+        memory.add("I adopted a beagle called Rex.", user_id="ann", session_id="s")
+        memory.add("I live near the harbour.", user_id="ann", session_id="t")
+        memory.add("Rex is afraid of thunder.", user_id="ann", session_id="s")
+        time.sleep(0.4)
+        assert summaries(memory) == 0
+
+
+def test_a_memory_that_is_dropped_without_being_closed_goes(tmp_path: Path) -> None:
+    def dropped() -> weakref.ref[Core]:
+        memory = Memory(tmp_path, encoder=ENCODER)
+        memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
+        assert eventually(lambda: summaries(memory) == 1)
+        return weakref.ref(memory._core)
+
+    core = dropped()
+    assert eventually(lambda: derivers() == [])
+    gc.collect()
+    assert core() is None

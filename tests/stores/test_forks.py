@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from memagent import Memory
+from memagent.errors import StoreUnavailable
+from memagent.stores import forks
+from memagent.stores.sqlite import SQLiteStore
+from memagent.testing import HashingEncoder
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+def opened(path: Path | str) -> Memory:
+    return Memory(path, encoder=HashingEncoder(32), retriever="bm25", background=False, timeout=5)
+
+
+def texts(memory: Memory) -> list[str]:
+    return [unit["memory"] for unit in memory.get_all(user_id="ann", top_k=None)["results"]]
+
+
+class Child:
+    """A forked child that does what it is told, step by step."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        self._told, tell = os.pipe()
+        done, self._done = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            code = 1
+            try:
+                for step in steps:
+                    os.read(self._told, 1)
+                    step()
+                    os.write(self._done, b".")
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(self._told)
+        os.close(self._done)
+        self._tell, self._heard = tell, done
+
+    def step(self) -> None:
+        """Have the next step done."""
+        os.write(self._tell, b".")
+        assert os.read(self._heard, 1) == b".", "the child has failed"
+
+    def end(self) -> None:
+        """Wait for its end."""
+        assert os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]) == 0
+        os.close(self._tell)
+        os.close(self._heard)
+
+
+@pytest.mark.parametrize("close_first", [True, False])
+def test_parent_and_child_both_go_on_with_a_memory_and_lose_nothing(tmp_path: Path, close_first: bool) -> None:
+    memory = opened(tmp_path)
+    memory.add("before", user_id="ann")
+    child = Child(
+        lambda: memory.add("child one", user_id="ann"),
+        lambda: memory.add("child two", user_id="ann"),
+        memory.close,
+    )
+    child.step()
+    memory.add("parent", user_id="ann")
+    assert texts(memory) == ["before", "child one", "parent"]
+    if close_first:
+        memory.close()  # which empties and removes the log, if the child has no lock on it
+    child.step()
+    if not close_first:
+        assert texts(memory) == ["before", "child one", "parent", "child two"]
+    child.step()
+    child.end()
+    memory.close()
+    with opened(tmp_path) as memory:
+        assert texts(memory) == ["before", "child one", "parent", "child two"]
+        assert memory.verify()["ok"]
+
+
+def test_a_child_that_ends_does_not_take_the_log_of_others_with_it(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    memory.add("before", user_id="ann")
+    child = Child(lambda: None, memory.close)
+    child.step()
+    memory.close()
+    killed = os.fork()
+    if not killed:
+        opened(tmp_path).add("acknowledged, then killed", user_id="ann")
+        os._exit(9)
+    os.waitpid(killed, 0)
+    child.step()
+    child.end()
+    with opened(tmp_path) as memory:
+        assert texts(memory) == ["before", "acknowledged, then killed"]
+
+
+def test_a_child_has_its_own_copy_of_a_memory_in_memory() -> None:
+    with opened(":memory:") as memory:
+        memory.add("before", user_id="ann")
+
+        def add() -> None:
+            memory.add("only in the child", user_id="ann")
+            assert texts(memory) == ["before", "only in the child"]
+
+        child = Child(add)
+        child.step()
+        child.end()
+        assert texts(memory) == ["before"]
+
+
+def test_a_fork_while_threads_write_is_safe(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    memory.add("before", user_id="ann")
+    stop = threading.Event()
+    written: list[str] = []
+    errors: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            while not stop.is_set():
+                name = f"thread {number} wrote {len(written)}"
+                memory.add(name, user_id="ann")
+                written.append(name)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(8):
+            time.sleep(0.02)
+            child = Child(lambda number=number: memory.add(f"child {number}", user_id="ann"))  # type: ignore[misc]
+            child.step()
+            child.end()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not errors
+    memory.close()
+    with opened(tmp_path) as memory:
+        assert sorted(texts(memory)) == sorted(["before", *written, *(f"child {n}" for n in range(8))])
+        assert memory.verify()["ok"]
+
+
+def test_a_child_forked_in_the_midst_of_a_transaction_refuses_that_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forks, "_PATIENCE", 0.1)
+    store = SQLiteStore(tmp_path, timeout=5)
+    ann = store.open("ann", create=True)
+
+    def in_child() -> None:
+        for call in (ann.encoder, lambda: store.open("ann")):
+            with pytest.raises(StoreUnavailable, match="forked"):
+                call()
+        with store.open("bob", create=True).write() as writer:
+            writer.set_encoder("test", 4)
+
+    with ann.read() as reader:
+        child = Child(in_child)
+        child.step()
+        child.end()
+        assert reader.revision() == 0
+    with ann.write() as writer:
+        writer.set_encoder("test", 4)
+    assert ann.encoder() == store.open("bob").encoder() == ("test", 4)
+
+
+def test_a_lock_that_is_held_while_the_process_forks_ends_with_its_holder(tmp_path: Path) -> None:
+    from memagent.stores.locks import FileLock
+
+    lock = FileLock(tmp_path / "lock")
+    with lock.held(1, what="it"):
+        child = Child(lambda: None)
+    with lock.held(1, what="it"):
+        pass
+    child.step()
+    child.end()
