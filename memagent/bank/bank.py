@@ -132,8 +132,29 @@ class View:
                 candidates = np.flatnonzero(mask)
                 attributes = self._bank.attributes(keys[candidates], self._transaction)
                 mask[candidates] = np.fromiter((self._where(a) for a in attributes), np.bool_, len(candidates))
+                if granularity is not Granularity.TURN:
+                    mask &= self._holds_for_all_turns(granularity, mask)
             self._masks[granularity] = None if mask.all() else mask
         return self._masks[granularity]
+
+    def _holds_for_all_turns(self, granularity: Granularity, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """For each row, whether the filter holds with the metadata and agent of each of its session's turns, (n,).
+
+        A derived unit shows words of all its turns, but only the metadata that they agree on: ``ne`` and ``NOT`` would
+        let it pass although one of its turns does not.
+        """
+        keys, sessions, _ = self._bank.shelves[granularity].columns()
+        turn_keys, turn_sessions, _ = self._bank.shelves[Granularity.TURN].columns()
+        own = dict(zip(sessions[mask].tolist(), self._bank.attributes(keys[mask], self._transaction), strict=True))
+        asked = np.isin(turn_sessions, sessions[mask])
+        turns = self._bank.attributes(turn_keys[asked], self._transaction)
+        failing = {
+            session
+            for session, turn in zip(turn_sessions[asked].tolist(), turns, strict=True)
+            if self._where is not None
+            and not self._where(own[session]._replace(metadata=turn.metadata, agent_id=turn.agent_id))
+        }
+        return ~np.isin(sessions, np.fromiter(failing, np.int64, len(failing)))
 
     def _rows(self, granularity: Granularity) -> NDArray[np.int64] | None:
         mask = self._mask(granularity)

@@ -145,11 +145,22 @@ def _operation(field: str, name: object, wanted: Any, read: Callable[[Attributes
     return lambda unit: any(value is not _MISSING and test(value, wanted) for value in read(unit))
 
 
+def nested_deeper(value: object, levels: int) -> bool:
+    """Whether lists and dicts stand in each other more than ``levels`` deep."""
+    layer: list[object] = [value]
+    for _ in range(levels + 1):
+        inner = [part for part in layer if isinstance(part, Mapping | list | tuple)]
+        layer = [item for part in inner for item in (part.values() if isinstance(part, Mapping) else part)]
+        if not inner:
+            return False
+    return True
+
+
 def _is_json(value: object) -> bool:
     if isinstance(value, list | tuple):
-        return all(map(_is_json, value))
+        return not nested_deeper(value, _DEPTH) and all(map(_is_json, value))
     if isinstance(value, Mapping):
-        return all(map(_is_json, value.values()))
+        return not nested_deeper(value, _DEPTH) and all(map(_is_json, value.values()))
     return value is None or isinstance(value, str | int | float)
 
 

@@ -35,6 +35,7 @@ _SCHEMA_VERSION = 1
 _FILE_NAME = "embeddings.sqlite"
 _WAIT_MS = 30_000
 _KEYS_PER_STATEMENT = 500
+_TEXTS_AT_ONCE = 1024
 
 _SCHEMA = """
 CREATE TABLE encoders (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE);
@@ -164,10 +165,10 @@ class CachedEncoder:
         keys = [_key(kind, text) for text in texts]
         known = self._read(set(keys))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if missing:
-            encode = self._encoder.encode_queries if kind == "query" else self._encoder.encode_documents
-            made = dict(zip(missing, encode(list(missing.values())), strict=True))
-            self._write(made)
+        encode = self._encoder.encode_queries if kind == "query" else self._encoder.encode_documents
+        for some in _slices(list(missing), _TEXTS_AT_ONCE):
+            made = dict(zip(some, encode([missing[key] for key in some]), strict=True))
+            self._write(made)  # what is written here survives an interruption of the rest
             known |= made
         misses = sum(key in missing for key in keys)
         with self._lock:
@@ -179,7 +180,7 @@ class CachedEncoder:
         found: dict[bytes, Vectors] = {}
         size = 4 * self.dim
         with self._opened() as (connection, encoder):
-            for some in _slices(sorted(keys)):
+            for some in _slices(sorted(keys), _KEYS_PER_STATEMENT):
                 marks = ",".join("?" * len(some))
                 rows = connection.execute(
                     f"SELECT key, vector FROM vectors WHERE encoder = ? AND key IN ({marks})",
@@ -211,8 +212,8 @@ def _key(kind: str, text: str) -> bytes:
     return hashlib.sha256(f"{kind}\0{text}".encode()).digest()
 
 
-def _slices(keys: list[bytes]) -> Iterable[list[bytes]]:
-    return (keys[start : start + _KEYS_PER_STATEMENT] for start in range(0, len(keys), _KEYS_PER_STATEMENT))
+def _slices(keys: list[bytes], size: int) -> Iterable[list[bytes]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 @contextmanager
@@ -221,10 +222,11 @@ def _transaction(connection: apsw.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _open(path: Path) -> apsw.Connection:

@@ -2,5 +2,15 @@
 
 from memagent.granularity.derive import Derived, derive, embedded_texts
 from memagent.granularity.turns import MAX_MESSAGES, group_turns, joins_previous, turn_text
+from memagent.granularity.words import clear_word_caches
 
-__all__ = ["MAX_MESSAGES", "Derived", "derive", "embedded_texts", "group_turns", "joins_previous", "turn_text"]
+__all__ = [
+    "MAX_MESSAGES",
+    "Derived",
+    "clear_word_caches",
+    "derive",
+    "embedded_texts",
+    "group_turns",
+    "joins_previous",
+    "turn_text",
+]

@@ -11,8 +11,12 @@ _SIMILAR = 0.8  # a phrase that is more like a better one than this (0 to 1) is 
 
 @lru_cache(maxsize=32)
 def _extractor(language: str, top: int) -> Any:
+    import logging
+
     import yake
 
+    # When an extraction fails, YAKE logs the beginning of the text.
+    logging.getLogger("yake").setLevel(logging.CRITICAL)
     return yake.KeywordExtractor(lan=language, n=2, dedup_lim=_SIMILAR, top=top)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -84,11 +85,19 @@ class AsyncMemory:
         self._deriver = Deriver(self._core)
         if background:
             self._core.on_closed = self._deriver.schedule
-        count = int(positive(workers, "workers"))
-        self._executor = ThreadPoolExecutor(max_workers=count, thread_name_prefix="memagent")
+        self._workers = int(positive(workers, "workers"))
+        self._process = 0
+        self._begin_threads()
+
+    def _begin_threads(self) -> None:
+        """Make the threads of this process: a forked child has none of its parent's."""
+        if self._process != os.getpid():
+            self._executor = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="memagent")
+            self._process = os.getpid()
 
     async def _run(self, flow: Flow[T]) -> T:
         self._core.refuse_if_closed()
+        self._begin_threads()
         try:
             return await run_async(flow, self._executor)
         except RuntimeError:

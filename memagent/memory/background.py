@@ -13,7 +13,8 @@ from memagent.memory.core import Core
 from memagent.memory.flow import run
 from memagent.memory.writing import derive_sessions, due_sessions
 
-_PAUSE = 0.5  # seconds without a call before work is begun
+_PAUSE = 0.5  # seconds without a call before a session is begun
+_PATIENCE = 10.0  # seconds after which it is begun all the same: a busy server has no pauses
 _log = logging.getLogger("memagent")
 
 
@@ -79,13 +80,15 @@ class Deriver:
         _log.warning("summaries of a closed session could not be written: %s", error)
 
     def _wait_for_a_pause(self) -> bool:
-        """Wait until the memory is not in use; False if the thread is to end instead."""
+        """Wait until the memory is not in use, or for long enough; False if the thread is to end instead."""
+        deadline = time.monotonic() + _PATIENCE
         with self._changed:
             while not self._stopping:
-                idle = time.monotonic() - self._core.last_used
-                if idle >= _PAUSE:
+                now = time.monotonic()
+                idle = now - self._core.last_used
+                if idle >= _PAUSE or now >= deadline:
                     return True
-                self._changed.wait(_PAUSE - idle)
+                self._changed.wait(min(_PAUSE - idle, deadline - now))
         return False
 
     def stop(self) -> None:

@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memagent.bank.filters import Predicate, compile_filter
-from memagent.errors import InvalidInput, MemagentError, NotFound, StoreBusy, StoreCorrupt, StoreVersion, UnknownUser
-from memagent.granularity import embedded_texts
+from memagent.errors import (
+    EncoderError,
+    InvalidInput,
+    MemagentError,
+    NotFound,
+    StoreBusy,
+    StoreCorrupt,
+    StoreVersion,
+    UnknownUser,
+)
+from memagent.granularity import clear_word_caches, embedded_texts
 from memagent.memory.core import Core
 from memagent.memory.flow import Flow, run
 from memagent.memory.ingest import lexical_terms
@@ -59,7 +68,7 @@ def update(
             unit = transaction.find(memory_id)
             if unit is None:
                 raise no_memory(memory_id)
-            _replace(transaction, unit, text, new_metadata, vector, terms)
+            core.forget_texts(_replace(transaction, unit, text, new_metadata, vector, terms))
             return bank.store.user_id, unit.session_id
 
     owner, session_id = yield write
@@ -102,12 +111,15 @@ def _replace(
     metadata: dict[str, Any] | None,
     vector: Vector | None,
     terms: bytes,
-) -> None:
+) -> list[str]:
+    """Write a unit's new content; the texts whose vectors are of no more use."""
     if unit.granularity is Granularity.SESSION:
         raise InvalidInput("a session's text is that of its turns", hint="update its turns, or delete the session")
     state = transaction.session(unit.session_id)
     assert state is not None  # every unit has a session: a foreign key of the schema
     before = transaction.vectors([unit.key])[unit.key]
+    turns = transaction.keys_of(state.number, Granularity.TURN) if state.derived else []
+    old = [unit.text, *embedded_texts([turn.text for turn in transaction.units(turns)])]
     kept_terms = terms if text is not None else lexical_terms(unit.text)
     draft = UnitDraft(
         id=unit.id,
@@ -127,32 +139,33 @@ def _replace(
     if unit.granularity is Granularity.TURN:
         if vector is not None and state.vector_sum is not None:
             state = replace(state, vector_sum=state.vector_sum - np.frombuffer(before, "<f4") + vector)
-        _refresh(transaction, state)
+        old += _refresh(transaction, state)
+    return old if text is not None else []
 
 
-def _refresh(transaction: WriteTransaction, state: SessionState) -> None:
+def _refresh(transaction: WriteTransaction, state: SessionState) -> list[str]:
     """Bring a session and its unit up to date with the turns it has now; derived texts go, to be written anew."""
-    drop_derived(transaction, state.number)
+    dropped = drop_derived(transaction, state.number)
     transaction.save_session(replace(state, derived=False))
     (unit,) = transaction.units([state.unit], whole=False)
     turns = gathered_from(transaction, state.number)
     write_own_unit(transaction, state, unit, turns, now=to_micros(utc_now()), vector=None)
+    return dropped
 
 
 def delete(core: Core, memory_id: str, *, user_id: str | None) -> Flow[ChangeReply]:
     """Remove one memory and every trace of its text; a session goes with all that belongs to it."""
     core.touch()
 
-    def write() -> tuple[str, str, list[str]]:
+    def write() -> tuple[str, str]:
         with memory_of(core, memory_id, user_id) as bank, bank.store.write() as transaction:
             unit = transaction.find(memory_id)
             if unit is None:
                 raise no_memory(memory_id)
-            texts = _remove(transaction, [unit])
-            return bank.store.user_id, unit.session_id, texts
+            forget_texts(core, _remove(transaction, [unit]))
+            return bank.store.user_id, unit.session_id
 
-    owner, session_id, texts = yield write
-    yield partial(forget_vectors, core, texts)
+    owner, session_id = yield write
     yield partial(_derive_again, core, owner, [session_id])
     return ChangeReply(id=memory_id, event="DELETE", message="the memory was deleted")
 
@@ -168,13 +181,13 @@ def delete_all(
         label = as_label(session_id, "session_id")
         conditions.append(lambda unit: unit.session_id == label)
 
-    def write() -> tuple[list[MemoryUnit], list[str]]:
+    def write() -> list[MemoryUnit]:
         with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
             units = _matching(transaction, conditions)
-            return units, _remove(transaction, units)
+            forget_texts(core, _remove(transaction, units))
+            return units
 
-    units, texts = yield write
-    yield partial(forget_vectors, core, texts)
+    units = yield write
     yield partial(_derive_again, core, user_id, list(dict.fromkeys(unit.session_id for unit in units)))
     count = len(units)
     return DeletedReply(deleted=count, message=f"{count} memories were deleted")
@@ -235,10 +248,10 @@ def _remove_turns(
     _refresh(transaction, replace(state, turns=len(turns) - len(gone), vector_sum=total))
 
 
-def forget_vectors(core: Core, texts: Sequence[str]) -> int:
-    """Drop the vectors of texts from an encoder's cache, if it has one; how many there were."""
-    forget = getattr(core.encoder, "forget", None)
-    return int(forget(list(texts))) if callable(forget) and texts else 0
+def forget_texts(core: Core, texts: Sequence[str]) -> int:
+    """Drop what this process and an encoder's cache remember of texts; how many cached vectors there were."""
+    clear_word_caches()
+    return core.forget_texts(texts)
 
 
 def forget_user(core: Core, *, user_id: str) -> Flow[Erased]:
@@ -249,7 +262,7 @@ def forget_user(core: Core, *, user_id: str) -> Flow[Erased]:
     def texts_and_counts() -> tuple[list[str], dict[str, int]]:
         try:
             return readable()
-        except (StoreCorrupt, StoreVersion, UnknownUser):
+        except (EncoderError, StoreCorrupt, StoreVersion, UnknownUser):
             # What cannot be read can be erased too; of an unknown user there may be files all the same.
             return [], dict.fromkeys(("units", "sessions", "messages"), 0)
 
@@ -268,7 +281,7 @@ def forget_user(core: Core, *, user_id: str) -> Flow[Erased]:
             core.banks.close_user(user_id)
 
     texts, counts = yield texts_and_counts
-    cached = yield partial(forget_vectors, core, texts)
+    cached = yield partial(forget_texts, core, texts)
     yield erase
     return Erased(
         user_id=user_id,

@@ -106,6 +106,17 @@ class Core:
         except Exception as error:
             raise EncoderError(f"the encoder {self.encoder.name!r} failed: {type(error).__name__}: {error}") from error
 
+    def forget_texts(self, texts: Sequence[str]) -> int:
+        """Drop the vectors of texts from the encoder's cache, if it has one; how many there were.
+
+        To be called before the commit that removes the texts: afterwards nobody would know them if the call were cut
+        off.
+        """
+        if not texts:
+            return 0
+        forget = getattr(self.encoder, "forget", None)
+        return int(forget(list(texts))) if callable(forget) else 0
+
     def refuse_if_closed(self) -> None:
         """Raise InvalidInput after the memory was closed."""
         if self.closed:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 from ulid import ULID
 
 from memagent.errors import InvalidInput, UnknownMemory
 
 
 def new_ulid() -> str:
-    """26 characters that sort by the time they were made (https://github.com/ulid/spec)."""
-    return str(ULID())
+    """26 characters that sort by the millisecond they were made in (https://github.com/ulid/spec)."""
+    # Not ULID(), which counts up within a millisecond: a parent and a child it has just forked would count alike,
+    # and its lock may be held at the fork by a thread that the child does not have.
+    return str(ULID((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)))
 
 
 def memory_id(owner: str) -> str:

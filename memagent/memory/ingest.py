@@ -137,6 +137,7 @@ class Writer:
         self._now = now
         self._close = close
         self._session_vectors = session_vectors
+        self.dropped: list[str] = []
         self.has_closed = False
         """Whether a session that was open before is closed now: its summary and keywords are due."""
 
@@ -183,7 +184,7 @@ class Writer:
             agent_id=session.session.agent_id or state.agent_id,
         )
         self._tx.save_session(state)
-        drop_derived(self._tx, state.number)
+        self.dropped += drop_derived(self._tx, state.number)
         self._refresh_own_unit(state, [*completed, *added], session, is_new=is_new)
         return [_stored(d, "UPDATE", session.id) for d in completed] + [_stored(d, "ADD", session.id) for d in added]
 

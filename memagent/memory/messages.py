@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from memagent.bank.filters import nested_deeper
 from memagent.errors import DuplicateId, InvalidInput, InvalidMessage
 from memagent.memory.ids import new_ulid
 from memagent.records import Attachment, Message, Session, as_utc
@@ -16,6 +17,9 @@ MessagesInput: TypeAlias = "str | Mapping[str, Any] | Message | Sequence[Mapping
 SessionInput: TypeAlias = "Session | Mapping[str, Any]"
 
 MAX_MESSAGE_BYTES = 1 << 20
+MAX_LABEL_BYTES = 1 << 13
+MAX_METADATA_BYTES = 1 << 20
+MAX_DEPTH = 50
 _LANGCHAIN_ROLES = {"human": "user", "ai": "assistant"}
 _SHAPES = "pass a text, a dict with 'role' and 'content', a LangChain message, or a list of these"
 
@@ -82,14 +86,19 @@ def _checked(message: Message, where: str, limit: int) -> Message:
         raise InvalidMessage(f"the id in {where} is not a text", hint="leave it out, or pass a text")
     try:
         size = len(message.content.encode())
-        for text in (message.role, message.name or "", message.id, *_texts_of(message.attachments)):
-            text.encode()
+        labels = (message.role, message.name or "", message.id, *_texts_of(message.attachments))
+        longest = max(len(text.encode()) for text in labels)
     except UnicodeEncodeError:
         raise InvalidMessage(f"{where} holds a lone surrogate", hint="decode the text properly first") from None
     if size > limit:
         raise InvalidMessage(
             f"{where} has {size:,} bytes of text, more than the limit of {limit:,}",
             hint="split it, or raise max_message_bytes",
+        )
+    if longest > MAX_LABEL_BYTES:
+        raise InvalidMessage(
+            f"{where} has a role, name, id or attachment of {longest:,} bytes, more than {MAX_LABEL_BYTES:,}",
+            hint="texts belong into the content",
         )
     return replace(message, role=message.role.strip(), name=message.name or None)
 
@@ -222,10 +231,15 @@ def as_metadata(value: object) -> dict[str, Any]:
         raise InvalidInput("metadata is a dict with texts as keys", hint="for example metadata={'topic': 'food'}")
     try:
         text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
-        text.encode()
+        size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
         raise InvalidInput(
             f"metadata cannot be stored as JSON: {error}", hint="use texts, numbers, lists and dicts"
         ) from None
     stored: dict[str, Any] = json.loads(text)
+    if size > MAX_METADATA_BYTES or nested_deeper(stored, MAX_DEPTH):
+        raise InvalidInput(
+            f"metadata has {size:,} bytes, at most {MAX_METADATA_BYTES:,} and {MAX_DEPTH} levels can be stored",
+            hint="keep large things elsewhere and their address here",
+        )
     return stored

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypedDict
 
-from memagent.errors import DuplicateId, InvalidInput
+from memagent.errors import DuplicateId, InvalidInput, StoreCorrupt
 from memagent.memory.core import Core
 from memagent.memory.flow import Flow
 from memagent.memory.imports import FORMAT, Contents, read_export
@@ -104,6 +104,12 @@ def _dump(records: Iterable[Mapping[str, Any]], file: IO[bytes] | gzip.GzipFile)
     file.write(json.dumps({"type": "end", "lines": count}).encode() + b"\n")
 
 
+def _known(ids: Mapping[int, str], unit: int) -> str:
+    if unit not in ids:
+        raise StoreCorrupt("a message belongs to no memory", hint="run `memagent verify`")
+    return ids[unit]
+
+
 def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, Any]]:
     yield {"type": "header", "format": FORMAT, "user_id": user_id, "exported_at": utc_now().isoformat()}
     for state in transaction.sessions():
@@ -131,12 +137,16 @@ def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, A
             "metadata": dict(unit.metadata),
             "text": None if unit.granularity is Granularity.SESSION else unit.text,
         }
+    if len(ids) != transaction.counts()["units"]:
+        raise StoreCorrupt("some memories cannot be read", hint="run `memagent verify`")
     for stored in transaction.messages():
         m = stored.message
+        if stored.unit not in ids:
+            raise StoreCorrupt(f"message {m.id!r} belongs to no memory", hint="run `memagent verify`")
         yield {
             "type": "message",
             "id": m.id,
-            "unit": ids[stored.unit],
+            "unit": _known(ids, stored.unit),
             "role": m.role,
             "name": m.name,
             "bare": m.bare,

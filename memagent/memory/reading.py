@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memagent.bank.bank import MemoryBank
 from memagent.bank.filters import compile_filter
-from memagent.errors import InvalidInput, StoreError, UnknownMemory, UnknownName
+from memagent.errors import InvalidInput, NotFound, StoreError, UnknownMemory, UnknownName
 from memagent.memory.core import Core
 from memagent.memory.flow import Flow
 from memagent.memory.ids import owner_of_memory
@@ -278,6 +278,8 @@ def verify(core: Core, *, user_id: str | None) -> Flow[Verified]:
                 with core.banks.lease_owner(owner) as bank:
                     if found := _problems(bank):
                         problems[bank.store.user_id] = found
+            except NotFound:
+                count -= 1  # forgotten meanwhile
             except StoreError as error:
                 problems[f"file {owner}"] = [str(error)]
         return Verified(ok=not problems, users=count, problems=problems)

@@ -80,10 +80,14 @@ def derived_keys(transaction: ReadTransaction, session: int) -> list[int]:
     return [key for granularity in DERIVED for key in transaction.keys_of(session, granularity)]
 
 
-def drop_derived(transaction: WriteTransaction, session: int) -> None:
-    """Remove a session's summary and keywords, to be written anew."""
-    if stale := derived_keys(transaction, session):
-        transaction.delete_units(stale, log=False)
+def drop_derived(transaction: WriteTransaction, session: int) -> list[str]:
+    """Remove a session's summary and keywords, to be written anew; their texts, which nothing remembers afterwards."""
+    stale = derived_keys(transaction, session)
+    if not stale:
+        return []
+    texts = [unit.text for unit in transaction.units(stale, whole=False)]
+    transaction.delete_units(stale, log=False)
+    return texts
 
 
 def sum_of(vectors: Iterable[Vector], start: NDArray[np.float64] | None = None) -> NDArray[np.float64] | None:

@@ -141,6 +141,7 @@ def _write(
             return None
         claim_encoder(core, bank, transaction)
         stored = writer.write(plans)
+        core.forget_texts(writer.dropped)
     if writer.has_closed:
         core.closed_session(user_id)
     return stored

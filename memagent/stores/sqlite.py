@@ -33,7 +33,7 @@ from memagent.stores.sqlite_errors import DAMAGED, translated
 from memagent.stores.sqlite_user import SQLiteUser, owner_of
 
 _ATTEMPTS = 100  # how often a user who is erased while being opened is looked for again
-_PARTS = (".db-wal", ".db-shm", ".new", ".forgotten")
+_PARTS = (".db-wal", ".db-shm", ".db-journal", ".new", ".forgotten")
 """Endings of what there may be of a user beside ``.db`` and ``.lock``; the last one marks that all of it must go."""
 _OWNER = re.compile(r"[0-9a-f]{64}")
 

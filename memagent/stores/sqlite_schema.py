@@ -17,6 +17,9 @@ from memagent.stores.sqlite_errors import DAMAGED
 
 APPLICATION_ID = 0x6D656D61  # "mema", in the file's header: tells our files from other SQLite databases
 
+WRITE_AHEAD = b"\x02\x02"
+"""Bytes 18 and 19 of a file (write and read version) that stands in write-ahead mode."""
+
 Migration = Callable[[apsw.Connection], Any]
 
 
@@ -136,5 +139,5 @@ def blank(user_id: str, created_at: int) -> bytes:
         connection.close()
     # File format, bytes 18 and 19 (write and read version): 2 means write-ahead logging. An in-memory database
     # cannot be put into that mode, and doing it after the first opening would cost two more syncs.
-    image[18:20] = b"\x02\x02"
+    image[18:20] = WRITE_AHEAD
     return bytes(image)

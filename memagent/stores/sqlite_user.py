@@ -28,6 +28,7 @@ from memagent.stores.sqlite_rows import Rows, WritingRows, check_rows
 
 _MAX_WAIT = 1_000_000.0  # seconds; threading and SQLite take no infinity
 _FORK_HINT = "start processes with 'spawn', or fork while no call is under way"
+_REWRITTEN = 2
 _CLOSING_WAIT = 1.0  # seconds that closing waits for other writers before it leaves the log to them
 
 
@@ -100,8 +101,8 @@ class SQLiteUser:
             return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self._vfs)
         # A read-only directory has no place for the shared-memory file of write-ahead logging; the file
         # can be read all the same when nothing is left in its log.
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
+        logs = [path.with_name(path.name + ending) for ending in ("-wal", "-journal")]
+        if any(log.exists() and log.stat().st_size for log in logs):
             raise StoreReadOnly(
                 f"{self._where} was not closed cleanly and cannot be recovered in a read-only directory",
                 hint="make the directory writable once, or copy it to a writable place",
@@ -121,6 +122,9 @@ class SQLiteUser:
         ):
             connection.pragma(name, value)
         if sqlite_schema.is_current(connection):
+            if not self._read_only and connection.pragma("journal_mode") != "wal":
+                with self._file_lock():  # a copy made by other means than ours
+                    connection.pragma("journal_mode", "wal")
             return
         if self._read_only:
             raise StoreReadOnly(f"{self._where} must be migrated and cannot be written", hint="open it writable once")
@@ -260,14 +264,18 @@ class SQLiteUser:
 
         ``secure_delete`` alone is not enough: it zeroes a deleted cell, but not the stale copies that moving cells
         between pages leaves in the unallocated part of a page (seen in one of three random runs of 1,500
-        operations). The deletion itself is committed; ``scrub`` stays set until this has worked, so that a process
-        that is killed in between leaves the work to the next writer.
+        operations). The deletion itself is committed; ``scrub`` stays set until this has worked (1: all is to be
+        done, 2: the file is rewritten), so that a process that is killed in between leaves the work to the next
+        writer.
         """
         if self.path is None:
             return
         try:
-            connection.execute("vacuum")
+            if connection.execute("select value from meta where name = 'scrub'").get != _REWRITTEN:
+                connection.execute("vacuum")
+                connection.execute("update meta set value = ? where name = 'scrub'", (_REWRITTEN,))
             deadline = time.monotonic() + wait
+            connection.set_busy_timeout(0)  # the checkpoint would wait by itself, and not by our deadline
             while connection.execute("pragma wal_checkpoint(truncate)").fetchall()[0][0]:
                 if time.monotonic() >= deadline:
                     raise StoreBusy(f"another process is reading {self._where}")
@@ -279,13 +287,18 @@ class SQLiteUser:
                 f"the memory is deleted, but its bytes are not overwritten yet: {ours.message}",
                 hint="the next write, or `memagent verify`, finishes it",
             ) from error
+        finally:
+            connection.set_busy_timeout(int(self._timeout * 1000))
 
     # the rest
 
     def encoder(self) -> tuple[str, int] | None:
         """Fingerprint and width of the stored vectors."""
         with self._exclusive(), translated(self._where):
-            row = self._live().execute("select fingerprint, dim from encoders").fetchone()
+            try:
+                row = self._live().execute("select fingerprint, dim from encoders").fetchone()
+            except UnicodeDecodeError:
+                raise StoreCorrupt(f"{self._where} names no readable encoder", hint=DAMAGED) from None
         return None if row is None else (str(row[0]), int(row[1]))
 
     def backup(self, target: Path) -> None:
@@ -295,6 +308,7 @@ class SQLiteUser:
             connection = self._live()
             try:
                 partial.unlink(missing_ok=True)
+                partial.touch(mode=0o600)
                 copy = apsw.Connection(str(partial))
                 try:
                     with copy.backup("main", connection, "main") as backup:
@@ -302,7 +316,10 @@ class SQLiteUser:
                     copy.pragma("journal_mode", "delete")
                 finally:
                     copy.close()
-                with partial.open("rb") as file:
+                with partial.open("r+b") as file:
+                    file.seek(18)
+                    file.write(sqlite_schema.WRITE_AHEAD)
+                    file.flush()
                     os.fsync(file.fileno())
                 partial.replace(target)
             except BaseException:

@@ -120,7 +120,12 @@ def seen_by_retrievers(view: BankView, query: str, *kinds: LexicalUnit) -> list[
     """Scores and rankings of turns, by their places among the visible ones."""
     places = view.columns(Granularity.TURN).keys.tolist()
     asked = Query(text=query, vector=ENCODER.encode_queries([query])[0])
-    seen: list[object] = [view.lexical(query, by).round(9).tolist() for by in kinds]
+    seen: list[object] = []
+    for by in kinds:
+        scores = view.lexical(query, by)
+        if by == "session":  # sessions are numbered in the order they were begun, hidden turns included
+            scores = scores[view.groups().index]
+        seen.append(scores.round(9).tolist())
     for name in names() if "window" in kinds else ("dense", "bm25"):
         hits = make(name).retrieve(asked, view, 5).hits
         seen.append([(name, places.index(hit.key), round(hit.score, 6)) for hit in hits])

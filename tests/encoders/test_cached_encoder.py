@@ -100,6 +100,23 @@ def test_cached_vectors_are_the_encoders_vectors(
             np.testing.assert_array_equal(cached.encode_documents(texts), plain.encode_documents(texts))
 
 
+def test_an_interrupted_call_keeps_what_it_had_encoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("memagent.encoders.cache._TEXTS_AT_ONCE", 10)
+
+    class Stopped(Counting):
+        def encode_documents(self, texts: Sequence[str]) -> Vectors:
+            if len(self.asked) == 20:
+                raise KeyboardInterrupt
+            return super().encode_documents(texts)
+
+    texts = [f"text {n}" for n in range(35)]
+    with pytest.raises(KeyboardInterrupt):
+        CachedEncoder(Stopped(), tmp_path / "c.sqlite").encode_documents(texts)
+    counting = Counting()
+    CachedEncoder(counting, tmp_path / "c.sqlite").encode_documents(texts)
+    assert counting.asked == texts[20:]
+
+
 def test_the_file_holds_no_text(tmp_path: Path) -> None:
     CachedEncoder(HashingEncoder(), tmp_path).encode_documents(["a secret sentence"])
     for path in tmp_path.iterdir():

@@ -76,7 +76,9 @@ def test_the_weighted_sum_of_turns_by_hand(three_sessions: Fixed) -> None:
 
 
 def test_rank_fusion_by_hand(three_sessions: Fixed) -> None:
-    found = search(Hybrid(dense=1.0, dense_by="turn-max", fusion="rrf", turn=0, window=0, session=2), three_sessions, "session")
+    found = search(
+        Hybrid(dense=1.0, dense_by="turn-max", fusion="rrf", turn=0, window=0, session=2), three_sessions, "session"
+    )
     assert {hit.key: dict(hit.parts) for hit in found.hits} == {
         5: pytest.approx({"dense": 1 / 61, "bm25_session": 0.0}),
         6: pytest.approx({"dense": 1 / 62, "bm25_session": 2 / 61}),

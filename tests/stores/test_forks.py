@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,8 @@ class Child:
                     step()
                     os.write(self._done, b".")
                 code = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(code)
         os.close(self._told)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_two_memories_of_one_process_share_a_directory(tmp_path: Path) -> None:
         two.add("after the other was closed", user_id="ann")
     with opened(tmp_path) as memory:
         assert len(texts(memory)) == 10
-        assert not list(tmp_path.rglob("*-wal"))
+    assert not list(tmp_path.rglob("*-wal"))
 
 
 def test_more_users_than_may_be_open_are_all_served(tmp_path: Path) -> None:
@@ -185,10 +186,8 @@ def test_a_user_who_is_forgotten_in_the_midst_of_calls_gives_not_found_only(tmp_
         for thread in threads:
             thread.start()
         for _ in range(30):
-            try:
+            with suppress(UnknownUser, UserForgotten):
                 memory.forget_user(user_id="ann")
-            except (UnknownUser, UserForgotten):
-                pass
         stop.set()
         for thread in threads:
             thread.join()
