@@ -1,7 +1,7 @@
 """The same add and search work on memagent, mem0, LangGraph's InMemoryStore and bare FAISS.
 
 The peers are installed into an environment of their own, made by this script (``--env``, about 2 GB), together with
-this checkout; peers_worker.py then runs in it, one system after the other in one process. Nothing is fetched when it
+this checkout; peers_worker.py then runs in it, all systems in one process, taking turns. Nothing is fetched when it
 runs: all of them embed with the packaged all-MiniLM-L6-v2.
 
     python benchmarks/against_peers.py                        2,000 memories of 20 users, 5,000 of 50 (mem0: 20 minutes)

@@ -1,23 +1,27 @@
-"""Adds and searches the same memories with one system after the other.
+"""Adds and searches the same memories with each system, in one process.
 
-against_peers.py runs it in the peers' environment. Takes the work as one JSON argument (``memories``, ``users``,
-``searches``, ``adds``, ``folder``) and writes a line of JSON for each system: ``bulk_add`` in memories a second,
-``single_add`` and ``search`` in milliseconds (medians), ``results`` the mean number of results of a search for five
-and ``least`` the lowest.
+The systems take turns: a user's memories each, ten single additions each, ten searches each, so that what else the
+machine does slows all of them alike. against_peers.py runs it in the peers' environment.
+
+Takes the work as one JSON argument (``memories``, ``users``, ``searches``, ``adds``, ``folder``) and writes a line of
+JSON for each system: ``bulk_add`` in memories a second, ``single_add`` and ``search`` in milliseconds (medians),
+``results`` the mean number of results of a search for five and ``least`` the lowest.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
+from itertools import count
 from pathlib import Path
-from statistics import mean, median, quantiles
+from statistics import mean
 from typing import Any, Protocol
 
 from memagent import Memory
+from memagent.bench.measure import Task, compared, timed
 from memagent.bench.texts import Grammar
 from memagent.encoders.packaged import packaged_folder
 
@@ -32,8 +36,8 @@ class System(Protocol):
     name: str
     durable: bool
 
-    def add_all(self, texts: dict[str, list[str]]) -> None:
-        """Store the texts of each user, in bulk where there is a way to."""
+    def add_all(self, user: str, texts: list[str]) -> None:
+        """Store many texts, in bulk where there is a way to."""
 
     def add(self, user: str, text: str) -> None:
         """Store one text."""
@@ -55,13 +59,10 @@ class _Memagent:
         self._memory = Memory(folder, background=False)
         self._retriever = retriever
 
-    def add_all(self, texts: dict[str, list[str]]) -> None:
-        for user, own in texts.items():
-            messages = [{"role": "user", "content": text} for text in own]
-            starts = range(0, len(messages), _IN_SESSION)
-            self._memory.add_many(
-                [{"messages": messages[start : start + _IN_SESSION]} for start in starts], user_id=user
-            )
+    def add_all(self, user: str, texts: list[str]) -> None:
+        messages = [{"role": "user", "content": text} for text in texts]
+        starts = range(0, len(messages), _IN_SESSION)
+        self._memory.add_many([{"messages": messages[start : start + _IN_SESSION]} for start in starts], user_id=user)
 
     def add(self, user: str, text: str) -> None:
         self._memory.add([{"role": "user", "content": text}], user_id=user, session_id="now")
@@ -96,10 +97,9 @@ class _Mem0:
             }
         )
 
-    def add_all(self, texts: dict[str, list[str]]) -> None:
-        for user, own in texts.items():
-            for text in own:
-                self.add(user, text)
+    def add_all(self, user: str, texts: list[str]) -> None:
+        for text in texts:
+            self.add(user, text)
 
     def add(self, user: str, text: str) -> None:
         self._memory.add([{"role": "user", "content": text}], user_id=user, infer=False)
@@ -131,9 +131,8 @@ class _LangGraph:
         self._next += 1
         return PutOp(namespace=(user,), key=str(self._next), value={"text": text})
 
-    def add_all(self, texts: dict[str, list[str]]) -> None:
-        for user, own in texts.items():
-            self._store.batch([self._put(user, text) for text in own])
+    def add_all(self, user: str, texts: list[str]) -> None:
+        self._store.batch([self._put(user, text) for text in texts])
 
     def add(self, user: str, text: str) -> None:
         self._store.batch([self._put(user, text)])
@@ -160,14 +159,13 @@ class _Bare:
 
         return self._users.setdefault(user, (faiss.IndexFlatIP(384), []))
 
-    def add_all(self, texts: dict[str, list[str]]) -> None:
-        for user, own in texts.items():
-            index, known = self._user(user)
-            index.add(self._encode(own))
-            known += own
+    def add_all(self, user: str, texts: list[str]) -> None:
+        index, known = self._user(user)
+        index.add(self._encode(texts))
+        known += texts
 
     def add(self, user: str, text: str) -> None:
-        self.add_all({user: [text]})
+        self.add_all(user, [text])
 
     def search(self, user: str, query: str) -> int:
         index, known = self._users[user]
@@ -178,11 +176,8 @@ class _Bare:
         """Nothing is held."""
 
 
-def systems(folder: Path) -> Iterator[System]:
-    """Every system, made when its turn comes."""
-    yield _Memagent(folder / "memagent")
-    yield _Memagent(folder / "memagent-dense", "dense")
-    yield _Mem0(folder / "mem0")
+def systems(folder: Path) -> list[System]:
+    """Every system, with its models loaded by a user who is not measured."""
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(_MODEL, local_files_only=True)
@@ -190,8 +185,18 @@ def systems(folder: Path) -> Iterator[System]:
     def encode(texts: list[str]) -> Any:
         return model.encode(texts, show_progress_bar=False)
 
-    yield _LangGraph(encode)
-    yield _Bare(encode)
+    made: list[System] = [
+        _Memagent(folder / "memagent"),
+        _Memagent(folder / "memagent-dense", "dense"),
+        _Mem0(folder / "mem0"),
+        _LangGraph(encode),
+        _Bare(encode),
+    ]
+    for system in made:
+        system.add_all("warm-up", ["I moved to Lisbon in May.", "My brother lives in Porto."])
+        system.add("warm-up", "I like green tea.")
+        system.search("warm-up", "Where does she live?")
+    return made
 
 
 def main() -> None:
@@ -199,10 +204,25 @@ def main() -> None:
     grammar = Grammar()
     names = [f"user-{number}" for number in range(work["users"])]
     shares = {name: [_memory(grammar) for _ in range(work["memories"] // work["users"])] for name in names}
-    queries = [(names[place % len(names)], grammar.question()) for place in range(work["searches"])]
-    singles = [(names[place % len(names)], _memory(grammar)) for place in range(work["adds"])]
-    for system in systems(Path(work["folder"])):
-        print(json.dumps(measured(system, shares, queries, singles)), flush=True)
+    made = systems(Path(work["folder"]))
+    seconds = bulk_seconds(made, shares)
+    adds = compared({system.name: _adding(system, names, Grammar(1)) for system in made}, work["adds"])
+    counts: dict[str, list[int]] = {system.name: [] for system in made}
+    searching = {system.name: _searching(system, names, Grammar(2), counts[system.name]) for system in made}
+    searches = compared(searching, work["searches"])
+    for system in made:
+        name = system.name
+        result = {
+            "system": name,
+            "durable": system.durable,
+            "bulk_add": sum(map(len, shares.values())) / seconds[name],
+            "single_add": adds[name].p50,
+            "search": searches[name].p50,
+            "search_p95": searches[name].p95,
+            "results": mean(counts[name]),
+            "least": min(counts[name]),
+        }
+        print(json.dumps(result), flush=True)
         system.close()
 
 
@@ -210,38 +230,24 @@ def _memory(grammar: Grammar) -> str:
     return " ".join(grammar.turn())
 
 
-def measured(
-    system: System,
-    shares: dict[str, list[str]],
-    queries: Sequence[tuple[str, str]],
-    singles: Sequence[tuple[str, str]],
-) -> dict[str, Any]:
-    """All figures of one system; its models are loaded by a user who is not measured."""
-    system.add_all({"warm-up": ["I moved to Lisbon in May.", "My brother lives in Porto."]})
-    system.add("warm-up", "I like green tea.")
-    system.search("warm-up", "Where does she live?")
-    begun = time.perf_counter()
-    system.add_all(shares)
-    bulk = time.perf_counter() - begun
-    adds = [_timed(lambda: system.add(user, text)) for user, text in singles]  # noqa: B023
-    counts: list[int] = []
-    searches = [_timed(lambda: counts.append(system.search(user, query))) for user, query in queries]  # noqa: B023
-    return {
-        "system": system.name,
-        "durable": system.durable,
-        "bulk_add": sum(map(len, shares.values())) / bulk,
-        "single_add": median(adds),
-        "search": median(searches),
-        "search_p95": quantiles(searches, n=20)[-1],
-        "results": mean(counts),
-        "least": min(counts),
-    }
+def bulk_seconds(made: Sequence[System], shares: dict[str, list[str]]) -> dict[str, float]:
+    """What each system takes to store everything, user by user in turns."""
+    seconds = {system.name: 0.0 for system in made}
+    for number, (user, texts) in enumerate(shares.items(), start=1):
+        for system in made:
+            seconds[system.name] += timed(partial(system.add_all, user, texts))
+        print(f"stored {number} of {len(shares)} users", file=sys.stderr, flush=True)
+    return seconds
 
 
-def _timed(task: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    task()
-    return (time.perf_counter() - begun) * 1000
+def _adding(system: System, users: Sequence[str], grammar: Grammar) -> Task:
+    places = count()
+    return lambda: system.add(users[next(places) % len(users)], _memory(grammar))
+
+
+def _searching(system: System, users: Sequence[str], grammar: Grammar, counts: list[int]) -> Task:
+    places = count()
+    return lambda: counts.append(system.search(users[next(places) % len(users)], grammar.question()))
 
 
 if __name__ == "__main__":

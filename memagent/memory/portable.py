@@ -104,12 +104,6 @@ def _dump(records: Iterable[Mapping[str, Any]], file: IO[bytes] | gzip.GzipFile)
     file.write(json.dumps({"type": "end", "lines": count}).encode() + b"\n")
 
 
-def _known(ids: Mapping[int, str], unit: int) -> str:
-    if unit not in ids:
-        raise StoreCorrupt("a message belongs to no memory", hint="run `memagent verify`")
-    return ids[unit]
-
-
 def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, Any]]:
     yield {"type": "header", "format": FORMAT, "user_id": user_id, "exported_at": utc_now().isoformat()}
     for state in transaction.sessions():
@@ -146,7 +140,7 @@ def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, A
         yield {
             "type": "message",
             "id": m.id,
-            "unit": _known(ids, stored.unit),
+            "unit": ids[stored.unit],
             "role": m.role,
             "name": m.name,
             "bare": m.bare,

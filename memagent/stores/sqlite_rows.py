@@ -1,22 +1,21 @@
-"""Reading and writing one user's tables: all SQL of the store, but for the schema."""
+"""Reading one user's tables."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import apsw
 import numpy as np
 
-from memagent.errors import DuplicateId, StoreCorrupt
-from memagent.records import Attachment, Granularity, MemoryUnit, Message, from_micros, to_micros
-from memagent.stores.port import Attributes, Change, Delta, IndexRow, SessionState, StoredMessage, UnitDraft
+from memagent.errors import StoreCorrupt
+from memagent.records import Attachment, Granularity, MemoryUnit, Message, from_micros
+from memagent.stores.port import Attributes, Change, Delta, IndexRow, SessionState, StoredMessage
 from memagent.stores.sqlite_errors import DAMAGED
 
 if TYPE_CHECKING:
-    from memagent.records import Vector
+    pass
 
 _UNIT_COLUMNS = (
     "u.key, u.id, s.id, u.granularity, u.event_at, u.created_at, u.updated_at, u.agent_id, u.roles, u.sources, "
@@ -26,31 +25,15 @@ _SESSION_COLUMNS = "number, id, unit, closed, derived, agent_id, turns, vector_s
 _BATCH = 500  # keys per statement: far below SQLite's limit on bound values
 
 
-def _batches(keys: Sequence[int]) -> Iterator[tuple[int, ...]]:
+def batches(keys: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Keys in groups that one statement can take."""
     for start in range(0, len(keys), _BATCH):
         yield tuple(int(key) for key in keys[start : start + _BATCH])
 
 
-def _marks(values: Sequence[object]) -> str:
+def marks(values: Sequence[object]) -> str:
+    """As many question marks as there are values."""
     return ",".join("?" * len(values))
-
-
-def dump(value: object) -> str:
-    """JSON as it is stored: compact, Unicode kept, keys in order, no NaN."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
-
-
-def checksum(*values: str | bytes | int | None) -> int:
-    """What ``verify`` recomputes to find silent damage in a row: a CRC-32 of its columns."""
-    return crc32(b"\x1f".join(map(_bytes, values)))
-
-
-def _bytes(value: str | bytes | int | None) -> bytes:
-    if value is None:
-        return b"\0"
-    if isinstance(value, bytes):
-        return value
-    return value.encode() if isinstance(value, str) else b"%d" % value
 
 
 _UNREADABLE = (ValueError, TypeError, KeyError, OverflowError)
@@ -140,10 +123,10 @@ class Rows:
     def units(self, keys: Sequence[int], *, whole: bool = True) -> list[MemoryUnit]:
         """The units with these keys, in this order."""
         found: dict[int, MemoryUnit] = {}
-        for batch in _batches(keys):
+        for batch in batches(keys):
             for row in self._all(
                 f"select {_UNIT_COLUMNS} from units u join sessions s on s.number = u.session "
-                f"where u.key in ({_marks(batch)})",
+                f"where u.key in ({marks(batch)})",
                 batch,
             ):
                 try:
@@ -211,7 +194,7 @@ class Rows:
         if keys is None:
             rows = self._all(sql)
         else:
-            rows = [r for batch in _batches(keys) for r in self._all(f"{sql} where u.key in ({_marks(batch)})", batch)]
+            rows = [r for batch in batches(keys) for r in self._all(f"{sql} where u.key in ({marks(batch)})", batch)]
         try:
             return {
                 key: Attributes(session, event_at, created, tuple(json.loads(roles)), agent, json.loads(metadata))
@@ -224,8 +207,8 @@ class Rows:
         """The stored vectors of these units."""
         return {
             unit: data
-            for batch in _batches(keys)
-            for unit, data in self._all(f"select unit, data from vectors where unit in ({_marks(batch)})", batch)
+            for batch in batches(keys)
+            for unit, data in self._all(f"select unit, data from vectors where unit in ({marks(batch)})", batch)
         }
 
     def keys_of(self, session: int, granularity: Granularity) -> list[int]:
@@ -286,9 +269,7 @@ class Rows:
             rows = self._all(f"{sql} order by number")
         else:
             rows = [
-                row
-                for b in _batches(units)
-                for row in self._all(f"{sql} where unit in ({_marks(b)}) order by number", b)
+                row for b in batches(units) for row in self._all(f"{sql} where unit in ({marks(b)}) order by number", b)
             ]
         return map(self._message, rows)
 
@@ -315,7 +296,7 @@ class Rows:
         known: set[str] = set()
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
-            known.update(row[0] for row in self._all(f"select id from messages where id in ({_marks(batch)})", batch))
+            known.update(row[0] for row in self._all(f"select id from messages where id in ({marks(batch)})", batch))
         return known
 
     def history(self, unit_id: str | None = None) -> list[Change]:
@@ -353,248 +334,3 @@ class Rows:
             "sessions": self._value("select count(*) from sessions"),
             "messages": self._value("select count(*) from messages"),
         }
-
-
-class WritingRows(Rows):
-    """The writing half; everything it does belongs to one SQLite transaction, begun and ended by its caller."""
-
-    def __init__(self, connection: apsw.Connection, user_id: str) -> None:
-        super().__init__(connection, user_id)
-        self._revision = self.revision() + 1
-        self.is_first = self._revision == 1
-        self.deleted = False
-        """Whether something was deleted that must not be left in the file."""
-        connection.execute("update meta set value = ? where name = 'revision'", (self._revision,))
-
-    # sessions and messages
-
-    def insert_session(self, session_id: str, *, agent_id: str | None) -> int:
-        """Begin a session."""
-        value = checksum(session_id, 0, 0, 0, agent_id, 0, None)
-        self._connection.execute(
-            "insert into sessions (id, agent_id, checksum) values (?, ?, ?)", (session_id, agent_id, value)
-        )
-        return self._connection.last_insert_rowid()
-
-    def save_session(self, state: SessionState) -> None:
-        """Write a session's state back."""
-        total = None if state.vector_sum is None else np.asarray(state.vector_sum, dtype="<f8").tobytes()
-        self._connection.execute(
-            "update sessions set unit = ?, closed = ?, derived = ?, agent_id = ?, turns = ?, vector_sum = ?, "
-            "checksum = ? where number = ?",
-            (
-                state.unit,
-                state.closed,
-                state.derived,
-                state.agent_id,
-                state.turns,
-                total,
-                checksum(state.id, state.unit, state.closed, state.derived, state.agent_id, state.turns, total),
-                state.number,
-            ),
-        )
-
-    def delete_session(self, number: int) -> None:
-        """Remove a session that has no units left."""
-        self._connection.execute("delete from sessions where number = ?", (number,))
-
-    def insert_messages(self, messages: Sequence[StoredMessage]) -> None:
-        """Store messages; raises DuplicateId if one's id exists."""
-        try:
-            self._connection.executemany(
-                "insert into messages (id, unit, role, name, bare, event_at, created_at, attachments, content, "
-                "checksum) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*row, checksum(*row)) for row in map(self._message_values, messages)],
-            )
-        except apsw.ConstraintError:
-            raise DuplicateId(
-                "a message with the same id is stored already", hint="give each message an id once"
-            ) from None
-
-    @staticmethod
-    def _message_values(stored: StoredMessage) -> tuple[Any, ...]:
-        unit, m, created_at = stored
-        attachments = dump([(a.kind, a.reference) for a in m.attachments]) if m.attachments else "[]"
-        return (m.id, unit, m.role, m.name, m.bare, to_micros(m.event_at), created_at, attachments, m.content)
-
-    # units
-
-    def insert_units(self, drafts: Sequence[UnitDraft], *, event: str = "ADD") -> list[int]:
-        """Store units and enter them in the change log."""
-        last = self._value("select seq from sqlite_sequence where name = 'units'") or 0
-        keys = list(range(last + 1, last + 1 + len(drafts)))
-        self._connection.executemany(
-            "insert into units (key, id, session, granularity, event_at, created_at, updated_at, agent_id, roles, "
-            "terms, sources, metadata, text, checksum, revision) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (key, *row, checksum(*row), self._revision)
-                for key, row in zip(keys, map(self._values, drafts), strict=True)
-            ],
-        )
-        self._put_vectors({k: d.vector for k, d in zip(keys, drafts, strict=True) if d.vector is not None})
-        if event:
-            self._log([(draft.id, event, draft.at, None) for draft in drafts])
-        return keys
-
-    @staticmethod
-    def _values(draft: UnitDraft) -> tuple[Any, ...]:
-        return (
-            draft.id,
-            draft.session,
-            str(draft.granularity),
-            draft.event_at,
-            draft.at,
-            draft.at if draft.updated_at is None else draft.updated_at,
-            draft.agent_id,
-            dump(list(draft.roles)),
-            draft.terms,
-            dump(list(draft.sources)),
-            dump(dict(draft.metadata)),
-            draft.text,
-        )
-
-    def _log(self, changes: Iterable[tuple[str, str, int, str | None]]) -> None:
-        """Enter unit id, event, time and replaced text in the change log."""
-        self._connection.executemany(
-            "insert into changes (unit, event, at, old_text, checksum) values (?, ?, ?, ?, ?)",
-            [(*change, checksum(*change)) for change in changes],
-        )
-
-    def replace_unit(self, key: int, draft: UnitDraft, *, old_text: str | None = None, log: bool = True) -> None:
-        """Give a unit new content under its key and id."""
-        # The columns that stay as they are enter the checksum too.
-        ((session, granularity, created_at),) = self._all(
-            "select session, granularity, created_at from units where key = ?", (key,)
-        )
-        content = (
-            draft.at,
-            draft.agent_id,
-            dump(list(draft.roles)),
-            draft.terms,
-            dump(list(draft.sources)),
-            dump(dict(draft.metadata)),
-            draft.text,
-        )
-        value = checksum(draft.id, session, granularity, draft.event_at, created_at, *content)
-        self._connection.execute(
-            "update units set updated_at = ?, agent_id = ?, roles = ?, terms = ?, sources = ?, metadata = ?, text = ?, "
-            "event_at = ?, revision = ?, checksum = ? where key = ?",
-            (*content, draft.event_at, self._revision, value, key),
-        )
-        if draft.vector is not None:
-            self._put_vectors({key: draft.vector})
-        if log:
-            self._log([(draft.id, "UPDATE", draft.at, old_text)])
-
-    def delete_units(self, keys: Sequence[int], *, at: int = 0, log: bool = True) -> None:
-        """Remove units, their messages, vectors and texts in the change log."""
-        for batch in _batches(keys):
-            marks = _marks(batch)
-            ids = [row[0] for row in self._all(f"select id from units where key in ({marks})", batch)]
-            if log:
-                self._blank_history(ids)
-                self._log([(unit_id, "DELETE", at, None) for unit_id in ids])
-            else:
-                self._connection.execute(f"delete from changes where unit in ({_marks(ids)})", tuple(ids))
-            self._connection.execute(f"delete from messages where unit in ({marks})", batch)
-            self._connection.execute(f"delete from vectors where unit in ({marks})", batch)
-            self._connection.execute(f"delete from units where key in ({marks})", batch)
-            self._connection.executemany(
-                "insert into removed (key, revision) values (?, ?)", [(key, self._revision) for key in batch]
-            )
-        if log and keys:
-            self.deleted = True
-            self._connection.execute("update meta set value = 1 where name = 'scrub'")
-
-    def _blank_history(self, ids: Sequence[str]) -> None:
-        """Take the texts of these units out of the change log."""
-        rows = self._all(
-            f"select unit, event, at, seq from changes where unit in ({_marks(ids)}) and old_text is not null",
-            tuple(ids),
-        )
-        self._connection.executemany(
-            "update changes set old_text = null, checksum = ? where seq = ?",
-            [(checksum(unit, event, at, None), seq) for unit, event, at, seq in rows],
-        )
-
-    def append_history(self, changes: Sequence[Change]) -> None:
-        """Enter past changes (from an import)."""
-        self._log([(c.unit_id, c.event, c.at, c.old_text) for c in changes])
-
-    # vectors
-
-    def set_encoder(self, fingerprint: str, dim: int) -> None:
-        """Say which encoder the vectors come from."""
-        self._connection.execute("delete from encoders")
-        self._connection.execute("insert into encoders (id, fingerprint, dim) values (1, ?, ?)", (fingerprint, dim))
-
-    def set_vectors(self, vectors: Mapping[int, bytes]) -> None:
-        """Replace vectors; the indexes of all open handles follow."""
-        self._put_vectors({key: np.frombuffer(data, dtype="<f4") for key, data in vectors.items()})
-        self._connection.executemany(
-            "update units set revision = ? where key = ?", [(self._revision, key) for key in vectors]
-        )
-
-    def _put_vectors(self, vectors: Mapping[int, Vector]) -> None:
-        rows = [
-            (key, data, checksum(data)) for key, v in vectors.items() for data in [np.asarray(v, dtype="<f4").tobytes()]
-        ]
-        self._connection.executemany(
-            "insert into vectors (unit, encoder, checksum, data) values (?1, 1, ?3, ?2) "
-            "on conflict (unit) do update set checksum = ?3, data = ?2",
-            rows,
-        )
-
-
-def check_rows(connection: apsw.Connection) -> list[str]:
-    """Problems in an open file: SQLite's own check, checksums of every row, and references between tables."""
-    problems = [f"SQLite: {row[0]}" for row in connection.execute("pragma integrity_check(20)") if row[0] != "ok"]
-    if problems:
-        return problems
-    for label, sql in _CONTENT.items():
-        try:
-            for number, value, *columns in connection.execute(sql):
-                if checksum(*columns) != value:
-                    problems.append(f"{label} {number}: its content does not match its checksum")
-        except (UnicodeDecodeError, TypeError) as error:  # a number has become a text, or a fraction
-            problems.append(f"{label}: {error}")
-    for label, sql in _ORPHANS:
-        problems += [f"{label} {row[0]}" for row in connection.execute(sql)]
-    return problems
-
-
-# Texts are read as bytes: damaged ones may not be UTF-8. The columns are in the order in which they were written.
-_CONTENT = {
-    "unit": """
-        select key, checksum, cast(id as blob), session, cast(granularity as blob), event_at, created_at, updated_at,
-               cast(agent_id as blob), cast(roles as blob), terms, cast(sources as blob), cast(metadata as blob),
-               cast(text as blob)
-        from units
-        """,
-    "vector of unit": "select unit, checksum, data from vectors",
-    "session": """
-        select number, checksum, cast(id as blob), unit, closed, derived, cast(agent_id as blob), turns, vector_sum
-        from sessions
-        """,
-    "message": """
-        select number, checksum, cast(id as blob), unit, cast(role as blob), cast(name as blob), bare, event_at,
-               created_at, cast(attachments as blob), cast(content as blob)
-        from messages
-        """,
-    "change": "select seq, checksum, cast(unit as blob), cast(event as blob), at, cast(old_text as blob) from changes",
-}
-
-_ORPHANS = (
-    ("vector without unit:", "select unit from vectors where unit not in (select key from units)"),
-    ("unit without vector:", "select key from units where key not in (select unit from vectors)"),
-    ("message without unit:", "select number from messages where unit not in (select key from units)"),
-    ("unit without session:", "select key from units where session not in (select number from sessions)"),
-    ("session without unit:", "select number from sessions where unit not in (select key from units)"),
-    (
-        "session with a wrong number of turns:",
-        """
-        select number from sessions s
-        where turns != (select count(*) from units u where u.session = s.number and u.granularity = 'turn')
-        """,
-    ),
-)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import apsw
 
 from memagent.errors import (
+    InvalidInput,
     MemagentError,
     StoreBusy,
     StoreCorrupt,
@@ -20,15 +20,16 @@ from memagent.errors import (
     StoreUnavailable,
     UserForgotten,
 )
-from memagent.stores import sqlite_schema
+from memagent.stores import sqlite_open, sqlite_schema, sqlite_scrub
 from memagent.stores.forks import FORKS
 from memagent.stores.locks import FileLock, sync_directory
+from memagent.stores.sqlite_check import check_rows
 from memagent.stores.sqlite_errors import DAMAGED, translate, translated, translated_sqlite
-from memagent.stores.sqlite_rows import Rows, WritingRows, check_rows
+from memagent.stores.sqlite_rows import Rows
+from memagent.stores.sqlite_writing import WritingRows
 
 _MAX_WAIT = 1_000_000.0  # seconds; threading and SQLite take no infinity
 _FORK_HINT = "start processes with 'spawn', or fork while no call is under way"
-_REWRITTEN = 2
 _CLOSING_WAIT = 1.0  # seconds that closing waits for other writers before it leaves the log to them
 
 
@@ -56,7 +57,11 @@ class SQLiteUser:
         with self._exclusive(), translated(self._where):
             FORKS.register(self)
             self._connection = self._opened(image)
-            self.user_id = self._named(self._connection)
+            try:
+                self.user_id = sqlite_open.user_of(self._connection, self._where)
+            except BaseException:
+                self._connection.close()
+                raise
         self.owner = owner_of(self.user_id)
 
     # opening
@@ -64,7 +69,7 @@ class SQLiteUser:
     def _opened(self, image: bytes | None = None) -> apsw.Connection:
         """A new connection; to the same file as before, if there was one before."""
         if self.path is None:
-            return self._in_memory(image)
+            return sqlite_open.in_memory(image)
         before = _identity(self.path)
         if before is None or self._identity not in (None, before):
             raise _forgotten()
@@ -85,42 +90,12 @@ class SQLiteUser:
             raise
         return connection
 
-    @staticmethod
-    def _in_memory(image: bytes | None) -> apsw.Connection:
-        connection = apsw.Connection(":memory:")
-        if image is not None:
-            # Write-ahead logging does not exist in memory.
-            plain = bytearray(image)
-            plain[18:20] = b"\x01\x01"
-            connection.deserialize("main", bytes(plain))
-        return connection
-
     def _connect(self, path: Path) -> apsw.Connection:
-        self._read_only = not (os.access(path.parent, os.W_OK) and os.access(path, os.W_OK))
-        if not self._read_only:
-            return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self._vfs)
-        # A read-only directory has no place for the shared-memory file of write-ahead logging; the file
-        # can be read all the same when nothing is left in its log.
-        logs = [path.with_name(path.name + ending) for ending in ("-wal", "-journal")]
-        if any(log.exists() and log.stat().st_size for log in logs):
-            raise StoreReadOnly(
-                f"{self._where} was not closed cleanly and cannot be recovered in a read-only directory",
-                hint="make the directory writable once, or copy it to a writable place",
-            )
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        return apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags, vfs=self._vfs)
+        self._read_only = not sqlite_open.is_writable(path)
+        return (sqlite_open.read_only if self._read_only else sqlite_open.writable)(path, self._vfs)
 
     def _configure(self, connection: apsw.Connection) -> None:
-        connection.set_busy_timeout(int(self._timeout * 1000))
-        for name, value in (
-            ("synchronous", "full"),
-            ("temp_store", "memory"),
-            ("trusted_schema", 0),
-            ("cell_size_check", 1),
-            ("secure_delete", 1),
-            ("cache_size", -2000),
-        ):
-            connection.pragma(name, value)
+        sqlite_open.set_up(connection, self._timeout)
         if sqlite_schema.is_current(connection):
             if not self._read_only and connection.pragma("journal_mode") != "wal":
                 with self._file_lock():  # a copy made by other means than ours
@@ -130,19 +105,6 @@ class SQLiteUser:
             raise StoreReadOnly(f"{self._where} must be migrated and cannot be written", hint="open it writable once")
         with self._file_lock():
             sqlite_schema.migrate(connection)
-
-    def _named(self, connection: apsw.Connection) -> str:
-        try:
-            user_id = connection.execute("select value from meta where name = 'user_id'").get
-        except UnicodeDecodeError:
-            user_id = None
-        except BaseException:
-            connection.close()
-            raise
-        if not isinstance(user_id, str):
-            connection.close()
-            raise StoreCorrupt(f"{self._where} does not say whose it is", hint=DAMAGED)
-        return user_id
 
     def _live(self) -> apsw.Connection:
         """The connection; opened again if a fork has closed it."""
@@ -250,9 +212,10 @@ class SQLiteUser:
     # erasing deleted text
 
     def _scrub_is_due(self, connection: apsw.Connection) -> bool:
-        return self.path is not None and bool(connection.execute("select value from meta where name = 'scrub'").get)
+        return self.path is not None and sqlite_scrub.is_due(connection)
 
     def _finish_scrub(self, connection: apsw.Connection) -> None:
+        """Take up what another call has left, if that is possible without waiting."""
         try:
             self._scrub(connection, 0.0)
         except MemagentError:
@@ -260,35 +223,8 @@ class SQLiteUser:
             return
 
     def _scrub(self, connection: apsw.Connection, wait: float) -> None:
-        """After a deletion, rewrite the file and empty its log, so that no deleted text stays in either.
-
-        ``secure_delete`` alone is not enough: it zeroes a deleted cell, but not the stale copies that moving cells
-        between pages leaves in the unallocated part of a page (seen in one of three random runs of 1,500
-        operations). The deletion itself is committed; ``scrub`` stays set until this has worked (1: all is to be
-        done, 2: the file is rewritten), so that a process that is killed in between leaves the work to the next
-        writer.
-        """
-        if self.path is None:
-            return
-        try:
-            if connection.execute("select value from meta where name = 'scrub'").get != _REWRITTEN:
-                connection.execute("vacuum")
-                connection.execute("update meta set value = ? where name = 'scrub'", (_REWRITTEN,))
-            deadline = time.monotonic() + wait
-            connection.set_busy_timeout(0)  # the checkpoint would wait by itself, and not by our deadline
-            while connection.execute("pragma wal_checkpoint(truncate)").fetchall()[0][0]:
-                if time.monotonic() >= deadline:
-                    raise StoreBusy(f"another process is reading {self._where}")
-                time.sleep(0.002)
-            connection.execute("update meta set value = 0 where name = 'scrub'")
-        except (apsw.Error, StoreBusy) as error:
-            ours = translate(error, self._where) if isinstance(error, apsw.Error) else error
-            raise type(ours)(
-                f"the memory is deleted, but its bytes are not overwritten yet: {ours.message}",
-                hint="the next write, or `memagent verify`, finishes it",
-            ) from error
-        finally:
-            connection.set_busy_timeout(int(self._timeout * 1000))
+        if self.path is not None:
+            sqlite_scrub.scrub(connection, wait=wait, timeout=self._timeout, where=self._where)
 
     # the rest
 
@@ -306,6 +242,8 @@ class SQLiteUser:
         partial = target.with_name(target.name + ".partial")
         with self._exclusive(), translated(str(target)):
             connection = self._live()
+            if self._identity is not None and _identity(target) == self._identity:
+                raise InvalidInput(f"{target} is the user's own file", hint="write the copy somewhere else")
             try:
                 partial.unlink(missing_ok=True)
                 partial.touch(mode=0o600)
@@ -354,13 +292,7 @@ class SQLiteUser:
                 with self._file_lock(min(self._timeout, _CLOSING_WAIT)):
                     connection.close()
             except (UserForgotten, StoreBusy, OSError):
-                self._drop(connection)
-
-    @staticmethod
-    def _drop(connection: apsw.Connection) -> None:
-        """Close a connection and leave the log as it is: to those who have the file open, or to the next to open it."""
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.close()
+                sqlite_open.close_without_checkpoint(connection)
 
     # forks: see memagent.stores.forks
 
@@ -375,7 +307,7 @@ class SQLiteUser:
             self._mutex.release()
             return False
         try:
-            self._drop(connection)
+            sqlite_open.close_without_checkpoint(connection)
         except apsw.Error:
             self._mutex.release()
             return False

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memagent.testing.encoder_contract import EncoderContract
     from memagent.testing.encoders import HashingEncoder
+    from memagent.testing.faulty_vfs import FaultyVFS
+    from memagent.testing.store_contract import MemoryStoreContract
 
 _HOME = {
     "EncoderContract": "memagent.testing.encoder_contract",
+    "FaultyVFS": "memagent.testing.faulty_vfs",
     "HashingEncoder": "memagent.testing.encoders",
+    "MemoryStoreContract": "memagent.testing.store_contract",
 }
 
-__all__ = ["EncoderContract", "HashingEncoder"]
+__all__ = ["EncoderContract", "FaultyVFS", "HashingEncoder", "MemoryStoreContract"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,10 @@
 
     python killed_writer.py DIRECTORY KILLS SEED
 
-Each writer and each look is a fork of this process, which itself never opens a file of the store and has no threads.
-A writer notes in a journal what it is about to do and, when the call has returned, that it was done; journals are
-written with one ``write`` a line and outlive the writer. Prints one line of JSON.
+Each writer is a fork of this process, which itself never opens a file of the store and has no threads. A writer first
+checks what the one before it has left; then it notes in a journal what it is about to do and, when the call has
+returned, that it was done. Journals are written with one ``write`` a line and outlive the writer. Prints one line of
+JSON.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from memagent.retrievers import make
 from memagent.testing import HashingEncoder
 
 USER = "ann"
-MOST_CALLS = 4  # acknowledged before a writer is killed, at most, and then
-LONGEST_DELAY = 0.03  # seconds
-MANY = 60  # turns from which on more is deleted than added
+MOST_CALLS = 3  # acknowledged before a writer is killed, at most, and then
+LONGEST_DELAY = 0.02  # seconds
+LOOKED = b"L"
+MANY = 40  # turns from which on more is deleted than added
 
 
 class Model:
@@ -40,7 +42,6 @@ class Model:
         self.session: dict[str, str] = {}
         self.deleted: list[tuple[str, str]] = []
         self.acknowledged = 0
-        self.half_done = 0
 
     def apply(self, entry: dict[str, Any]) -> None:
         """An acknowledged call."""
@@ -175,10 +176,62 @@ def settle(model: Model, pending: dict[str, Any] | None, found: dict[str, str]) 
 # the loop
 
 
+class Killer:
+    """Starts writers, each of which first checks what the one before it has left, and kills them."""
+
+    def __init__(self, directory: str, seed: int) -> None:
+        self.directory = directory
+        self.rng = random.Random(seed)
+        self.model = Model()
+        self.outcomes: dict[str, int] = {}
+        self._journal = Path(directory).with_name("journal")
+        self._seen = Path(directory).with_name("seen")
+        self._pending: dict[str, Any] | None = None
+
+    def kill_one(self, seed: str) -> None:
+        """One life: look, write, be killed at a random moment. Raises AssertionError for what a look finds wrong."""
+        journal = os.open(self._journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+        child, pipe = forked(lambda writing: self._live(journal, writing, seed))
+        if os.read(pipe, 1) == LOOKED:
+            self._take_in()
+            for _ in range(1 + self.rng.randint(0, MOST_CALLS)):
+                os.read(pipe, 1)
+            time.sleep(self.rng.random() * LONGEST_DELAY)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(journal)
+        if failure := read_all(pipe).strip("."):
+            raise AssertionError(f"call under way: {str(self._pending)[:300]}\n{failure}")
+        for line in self._journal.read_text().splitlines():
+            record = json.loads(line)
+            self._pending = record.get("intent")
+            if self._pending is None:
+                self.model.apply(record["done"])
+
+    def _live(self, journal: int, pipe: int, seed: str) -> None:
+        self._seen.write_text(json.dumps(look(self.directory, self.model, self._pending, seed)))
+        os.write(pipe, LOOKED)
+        write(self.directory, journal, pipe, self.model, seed)
+
+    def _take_in(self) -> None:
+        """Agree with what the look has found; no byte of what it found deleted may be left."""
+        seen = json.loads(self._seen.read_text())
+        gone = set(self.model.texts) - set(seen["texts"])
+        self.model.deleted += [(key, self.model.texts[key]) for key in gone]
+        self.model.texts, self.model.session = seen["texts"], seen["session"]
+        marks = [text.split()[0] for key, text in self.model.deleted if key]
+        content = b"".join(path.read_bytes() for path in Path(self.directory).rglob("*") if path.is_file())
+        left = [mark for mark in marks if mark.encode() in content]
+        assert not left, f"deleted texts are still in the files: {left}"
+        self.model.deleted = []
+        name = f"{self._pending['op'] if self._pending else 'none'}: {seen['outcome']}"
+        self.outcomes[name] = self.outcomes.get(name, 0) + 1
+        self._pending = None
+
+
 def forked(work: Callable[[int], None]) -> tuple[int, int]:
     """A child that does ``work`` with the writing end of a pipe; its process id and the reading end."""
     reading, writing = os.pipe()
-    sys.stdout.flush()
     child = os.fork()
     if child:
         os.close(writing)
@@ -186,31 +239,9 @@ def forked(work: Callable[[int], None]) -> tuple[int, int]:
     os.close(reading)
     try:
         work(writing)
-        os._exit(0)
     except BaseException as error:
-        text = "".join(traceback.format_exception(error))
-        os.write(writing, json.dumps({"failed": text[-4000:]}).encode() + b"\n")
-        os._exit(1)
-
-
-def kill_one(directory: str, model: Model, rng: random.Random, seed: str) -> tuple[dict[str, Any] | None, str]:
-    """Start a writer, kill it at a random moment; the call under way and what went wrong before, if anything."""
-    journal = os.open(Path(directory).with_name("journal"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-    child, pipe = forked(lambda writing: write(directory, journal, writing, model, seed))
-    for _ in range(1 + rng.randint(0, MOST_CALLS)):
-        os.read(pipe, 1)
-    time.sleep(rng.random() * LONGEST_DELAY)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    failure = read_all(pipe)
-    os.close(journal)
-    pending: dict[str, Any] | None = None
-    for line in Path(directory).with_name("journal").read_text().splitlines():
-        record = json.loads(line)
-        pending = record.get("intent")
-        if pending is None:
-            model.apply(record["done"])
-    return pending, failure
+        os.write(writing, "".join(traceback.format_exception(error))[-4000:].encode())
+    os._exit(1)
 
 
 def read_all(pipe: int) -> str:
@@ -219,30 +250,6 @@ def read_all(pipe: int) -> str:
         parts.append(part)
     os.close(pipe)
     return b"".join(parts).decode()
-
-
-def looked(directory: str, model: Model, pending: dict[str, Any] | None, seed: str) -> dict[str, Any]:
-    """:func:`look` in a process of its own."""
-    path = Path(directory).with_name("look")
-
-    def work(_: int) -> None:
-        path.write_text(json.dumps(look(directory, model, pending, seed)))
-
-    path.unlink(missing_ok=True)
-    child, pipe = forked(work)
-    failure = read_all(pipe)
-    os.waitpid(child, 0)
-    if failure:
-        raise AssertionError(failure)
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
-
-
-def bytes_left(directory: str, model: Model, since: int) -> list[str]:
-    """Marks of deleted texts that are in any file; replaced texts only if their memory is deleted too."""
-    gone = [text.split()[0] for key, text in model.deleted[since:] if key]
-    content = b"".join(path.read_bytes() for path in Path(directory).rglob("*") if path.is_file())
-    return [mark for mark in gone if mark.encode() in content]
 
 
 def warm_up() -> None:
@@ -255,29 +262,22 @@ def warm_up() -> None:
 def main() -> int:
     directory, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     warm_up()
-    rng = random.Random(seed)
-    model = Model()
-    outcomes: dict[str, int] = {}
-    for number in range(kills):
-        deleted = len(model.deleted)
-        pending, failure = kill_one(directory, model, rng, f"{seed}-{number}")
-        if failure := failure.strip("."):
-            print(failure)
-            return 1
+    killer = Killer(directory, seed)
+    for number in range(kills + 1):  # the last life only looks at what the last kill has left
         try:
-            seen = looked(directory, model, pending, f"{seed}-{number}")
+            killer.kill_one(f"{seed}-{number}")
         except AssertionError as error:
-            print(f"kill {number}, call under way {str(pending)[:300]}: {error}")
+            print(f"life {number}: {error}")
             return 1
-        gone = set(model.texts) - set(seen["texts"])
-        model.deleted += [(key, model.texts[key]) for key in gone]
-        model.texts, model.session = seen["texts"], seen["session"]
-        if left := bytes_left(directory, model, deleted):
-            print(f"kill {number}: deleted texts are still in the files: {left}")
-            return 1
-        name = f"{pending['op'] if pending else 'none'}: {seen['outcome']}"
-        outcomes[name] = outcomes.get(name, 0) + 1
-    print(json.dumps({"acknowledged": model.acknowledged, "turns": len(model.texts), "under way": outcomes}))
+    print(
+        json.dumps(
+            {
+                "acknowledged": killer.model.acknowledged,
+                "turns": len(killer.model.texts),
+                "under way": killer.outcomes,
+            }
+        )
+    )
     return 0
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -10,7 +11,7 @@ from failing_calls import FailingCalls
 from model import USER, checked_turns, fast_directory, open_memory, turns
 
 from memagent import Memory
-from memagent.errors import DuplicateId, MemagentError, UnknownMemory
+from memagent.errors import DuplicateId, InvalidInput, MemagentError, UnknownMemory
 from memagent.stores.sqlite import SQLiteStore
 from memagent.testing.faulty_vfs import Failure, FaultyVFS
 
@@ -153,5 +154,48 @@ def test_every_file_operation_may_fail_once(faults: FaultyVFS, failure: Failure,
 @pytest.mark.parametrize("only", [("open", "ftruncate", "mmap", "fstat"), ("fcntl",)], ids=["memory", "locks"])
 def test_every_operation_on_shared_memory_and_locks_may_fail_once(calls: FailingCalls, only: tuple[str, ...]) -> None:
     outcomes = _run_all(lambda root, at: _run(Script(root), calls.failing(at, only=only), lambda: calls.has_failed))
-    print(outcomes)
     assert set(outcomes) >= {"add"}
+
+
+def test_nothing_is_acknowledged_before_it_is_synced(faults: FaultyVFS) -> None:
+    with fast_directory() as root:
+        script = Script(root, faults.name)
+        for name, call, _ in script.steps():
+            with faults.failing(1_000_000, only=("write", "sync")):
+                call()
+                if "write" in faults.operations:
+                    assert faults.operations[-1] == "sync", f"{name} has returned with something unwritten"
+                else:
+                    assert name not in ("add", "reply", "update", "delete"), f"{name} has written nothing"
+        script.memory.close()
+
+
+def test_the_names_of_new_files_are_synced_before_their_first_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    original = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        original(descriptor)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("there is no way to ask for the name of a descriptor")
+    with fast_directory() as root, open_memory(root / "deep" / "memory") as memory:
+        monkeypatch.setattr(os, "fsync", fsync)
+        memory.add("first", user_id=USER)
+        (path,) = root.rglob("*.db")
+        first = list(synced)
+        memory.add("second", user_id=USER)
+    assert str(path.with_suffix(".new")) in first, "the new file itself"
+    assert {str(parent) for parent in path.parents[:5]} <= set(first), "every directory with a new name in it"
+    assert first.index(str(path.with_suffix(".new"))) < len(first) - 3, "its directories after the renaming"
+    assert synced == first, "only once"
+
+
+def test_a_copy_cannot_be_written_over_the_file_itself() -> None:
+    with fast_directory() as root, open_memory(root) as memory:
+        memory.add("first", user_id=USER)
+        (path,) = root.rglob("*.db")
+        with pytest.raises(InvalidInput, match="own file"):
+            memory.backup(path, user_id=USER)
+        assert list(turns(memory).values()) == ["first"]

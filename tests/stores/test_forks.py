@@ -117,6 +117,29 @@ def test_a_child_has_its_own_copy_of_a_memory_in_memory() -> None:
         assert texts(memory) == ["before"]
 
 
+def test_a_child_writes_summaries_in_the_background_too(tmp_path: Path) -> None:
+    def summaries(memory: Memory, wanted: int) -> None:
+        deadline = time.monotonic() + 20
+        while len(memory.get_all(user_id="ann", granularity="summary")["results"]) < wanted:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    memory = Memory(tmp_path, encoder=HashingEncoder(32))
+    memory.add("My sister Vera paints birds at the lake.", user_id="ann")
+    memory.add("The roof of the lake house leaks again.", user_id="ann")
+    summaries(memory, 1)
+
+    def in_child() -> None:
+        memory.add("Vera sold two paintings of birds in Lisbon.", user_id="ann")
+        summaries(memory, 2)
+
+    child = Child(in_child)
+    child.step()
+    child.end()
+    summaries(memory, 2)
+    memory.close()
+
+
 def test_a_fork_while_threads_write_is_safe(tmp_path: Path) -> None:
     memory = opened(tmp_path)
     memory.add("before", user_id="ann")

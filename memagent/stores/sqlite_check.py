@@ -1,0 +1,74 @@
+"""Checksums of rows, and what ``verify`` finds wrong in a user's file."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import apsw
+
+
+def checksum(*values: str | bytes | int | None) -> int:
+    """What ``verify`` recomputes to find silent damage in a row: a CRC-32 of its columns."""
+    return crc32(b"\x1f".join(map(_bytes, values)))
+
+
+def _bytes(value: str | bytes | int | None) -> bytes:
+    if value is None:
+        return b"\0"
+    if isinstance(value, bytes):
+        return value
+    return value.encode() if isinstance(value, str) else b"%d" % value
+
+
+def check_rows(connection: apsw.Connection) -> list[str]:
+    """Problems in an open file: SQLite's own check, checksums of every row, and references between tables."""
+    problems = [f"SQLite: {row[0]}" for row in connection.execute("pragma integrity_check(20)") if row[0] != "ok"]
+    if problems:
+        return problems
+    for label, sql in _CONTENT.items():
+        try:
+            for number, value, *columns in connection.execute(sql):
+                if checksum(*columns) != value:
+                    problems.append(f"{label} {number}: its content does not match its checksum")
+        except (UnicodeDecodeError, TypeError) as error:  # a number has become a text, or a fraction
+            problems.append(f"{label}: {error}")
+    for label, sql in _ORPHANS:
+        problems += [f"{label} {row[0]}" for row in connection.execute(sql)]
+    return problems
+
+
+# Texts are read as bytes: damaged ones may not be UTF-8. The columns are in the order in which they were written.
+_CONTENT = {
+    "unit": """
+        select key, checksum, cast(id as blob), session, cast(granularity as blob), event_at, created_at, updated_at,
+               cast(agent_id as blob), cast(roles as blob), terms, cast(sources as blob), cast(metadata as blob),
+               cast(text as blob)
+        from units
+        """,
+    "vector of unit": "select unit, checksum, data from vectors",
+    "session": """
+        select number, checksum, cast(id as blob), unit, closed, derived, cast(agent_id as blob), turns, vector_sum
+        from sessions
+        """,
+    "message": """
+        select number, checksum, cast(id as blob), unit, cast(role as blob), cast(name as blob), bare, event_at,
+               created_at, cast(attachments as blob), cast(content as blob)
+        from messages
+        """,
+    "change": "select seq, checksum, cast(unit as blob), cast(event as blob), at, cast(old_text as blob) from changes",
+}
+
+_ORPHANS = (
+    ("vector without unit:", "select unit from vectors where unit not in (select key from units)"),
+    ("unit without vector:", "select key from units where key not in (select unit from vectors)"),
+    ("message without unit:", "select number from messages where unit not in (select key from units)"),
+    ("unit without session:", "select key from units where session not in (select number from sessions)"),
+    ("session without unit:", "select number from sessions where unit not in (select key from units)"),
+    (
+        "session with a wrong number of turns:",
+        """
+        select number from sessions s
+        where turns != (select count(*) from units u where u.session = s.number and u.granularity = 'turn')
+        """,
+    ),
+)
