@@ -44,7 +44,7 @@ WORKED = (
 )
 """The searches shown."""
 
-AS_OF = ("tomasz", "Which tablets do I take for my blood pressure?", "2025-06-01T00:00:00Z")
+AS_OF = ("tomasz", "Which tablet did Dr. Kessie switch my blood pressure to?", "2025-06-01T00:00:00Z")
 FILTER = (
     "maya",
     "What did I buy, and what did it cost?",
