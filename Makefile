@@ -13,8 +13,7 @@ demo: $(READY)
 	$(BIN)/memagent demo --out demo-out
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= $(PYTEST_ARGS)
-	$(BIN)/coverage report | tail -n 40
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -n 2 -m "not slow and not data" $(PYTEST_ARGS)

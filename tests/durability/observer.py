@@ -45,12 +45,13 @@ def marked_text(rng: random.Random, size: int) -> str:
     while left > 0:
         words.append(mark(rng))
         left -= len(words[-1]) + 1
-    return " ".join(words)[: max(size, LENGTH)]
+    # The dots keep bytes that stand beside a text in a page (lengths, checksums) from passing for letters of it.
+    return f".{' '.join(words)[: max(size, LENGTH)]}."
 
 
 def pieces(texts: Iterable[str]) -> set[str]:
     """All runs of six letters of marks."""
-    words = {word for text in texts for word in text.split()}
+    words = {word.strip(".") for text in texts for word in text.split()}
     return {word[i : i + LENGTH] for word in words for i in range(len(word) - LENGTH + 1)}
 
 
