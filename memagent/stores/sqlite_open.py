@@ -8,7 +8,9 @@ from pathlib import Path
 import apsw
 
 from memagent.errors import StoreCorrupt, StoreReadOnly
+from memagent.stores.locks import sync_directory
 from memagent.stores.sqlite_errors import DAMAGED
+from memagent.stores.sqlite_schema import WRITE_AHEAD
 
 
 def in_memory(image: bytes | None) -> apsw.Connection:
@@ -62,18 +64,44 @@ def set_up(connection: apsw.Connection, timeout: float) -> None:
         connection.pragma(name, value)
 
 
-def user_of(connection: apsw.Connection, where: str) -> str:
-    """Whose file this is; raises StoreCorrupt if it does not say so."""
+def begun_by(connection: apsw.Connection, where: str) -> tuple[str, object]:
+    """Whose file this is and when it was begun; raises StoreCorrupt if it does not say so."""
     try:
-        user_id = connection.execute("select value from meta where name = 'user_id'").get
+        found = dict(connection.execute("select name, value from meta where name in ('user_id', 'created_at')"))
     except UnicodeDecodeError:
-        user_id = None
+        found = {}
+    user_id = found.get("user_id")
     if not isinstance(user_id, str):
         raise StoreCorrupt(f"{where} does not say whose it is", hint=DAMAGED)
-    return user_id
+    return user_id, found.get("created_at")
 
 
 def close_without_checkpoint(connection: apsw.Connection) -> None:
     """Close a connection and leave the log as it is: to those who have the file open, or to the next to open it."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()
+
+
+def copy_to(connection: apsw.Connection, target: Path) -> None:
+    """Write all that a connection sees to a new file, which appears, durably, only when it is complete."""
+    partial = target.with_name(target.name + ".partial")
+    try:
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
+        copy = apsw.Connection(str(partial))
+        try:
+            with copy.backup("main", connection, "main") as backup:
+                backup.step()
+            copy.pragma("journal_mode", "delete")
+        finally:
+            copy.close()
+        with partial.open("r+b") as file:
+            file.seek(18)
+            file.write(WRITE_AHEAD)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_directory(target.absolute().parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from memagent.errors import (
     MemagentError,
     StoreBusy,
     StoreCorrupt,
+    StoreError,
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
@@ -50,18 +50,15 @@ class SQLiteUser:
         self._where = "memory" if path is None else str(path)
         self._lock = None if path is None else FileLock(path.with_suffix(".lock"))
         self._identity: tuple[int, int] | None = None
+        self._begun: object = None
         self._connection: apsw.Connection | None = None
         self._read_only = False
         self._closed = False
         self._lost = False
-        with self._exclusive(), translated(self._where):
+        with self._exclusive(), self._translated():
             FORKS.register(self)
             self._connection = self._opened(image)
-            try:
-                self.user_id = sqlite_open.user_of(self._connection, self._where)
-            except BaseException:
-                self._connection.close()
-                raise
+            self.user_id, self._begun = sqlite_open.begun_by(self._connection, self._where)
         self.owner = owner_of(self.user_id)
 
     # opening
@@ -85,6 +82,10 @@ class SQLiteUser:
         try:
             self._still_there()
             self._configure(connection)
+            self._still_there()  # or the log might be that of a user begun anew
+            begun = sqlite_open.begun_by(connection, self._where)
+            if self._begun is not None and begun != (self.user_id, self._begun):
+                raise _forgotten()  # the file of a user begun anew may have got the number of the erased one
         except BaseException:
             connection.close()
             raise
@@ -141,6 +142,20 @@ class SQLiteUser:
             self._still_there()
             yield
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Run a block; errors of SQLite and of the system leave it as ours, as UserForgotten if the file is gone."""
+        with self._noticing(), translated(self._where):
+            yield
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            self._still_there()  # an erasure takes files away at any moment: then it is the reason
+            raise
+
     def _still_there(self) -> None:
         """Raise UserForgotten if the file was erased (and perhaps begun anew) since it was opened."""
         if self.path is None:
@@ -154,7 +169,7 @@ class SQLiteUser:
     @contextmanager
     def read(self) -> Iterator[Rows]:
         """A reading transaction: one consistent state of the file."""
-        with self._exclusive(), translated_sqlite(self._where):
+        with self._exclusive(), self._noticing(), translated_sqlite(self._where):
             with translated(self._where):
                 connection = self._live()
                 connection.execute("begin")
@@ -166,7 +181,7 @@ class SQLiteUser:
     @contextmanager
     def write(self) -> Iterator[WritingRows]:
         """A writing transaction: durable when the block is left, without trace when it raises."""
-        with ExitStack() as locks, translated_sqlite(self._where):
+        with self._noticing(), ExitStack() as locks, translated_sqlite(self._where):
             locks.enter_context(self._exclusive())
             with translated(self._where):
                 connection = self._live()
@@ -230,7 +245,7 @@ class SQLiteUser:
 
     def encoder(self) -> tuple[str, int] | None:
         """Fingerprint and width of the stored vectors."""
-        with self._exclusive(), translated(self._where):
+        with self._exclusive(), self._translated():
             try:
                 row = self._live().execute("select fingerprint, dim from encoders").fetchone()
             except UnicodeDecodeError:
@@ -239,35 +254,15 @@ class SQLiteUser:
 
     def backup(self, target: Path) -> None:
         """Write a complete copy through SQLite's backup interface; ``target`` appears only when it is complete."""
-        partial = target.with_name(target.name + ".partial")
         with self._exclusive(), translated(str(target)):
             connection = self._live()
             if self._identity is not None and _identity(target) == self._identity:
                 raise InvalidInput(f"{target} is the user's own file", hint="write the copy somewhere else")
-            try:
-                partial.unlink(missing_ok=True)
-                partial.touch(mode=0o600)
-                copy = apsw.Connection(str(partial))
-                try:
-                    with copy.backup("main", connection, "main") as backup:
-                        backup.step()
-                    copy.pragma("journal_mode", "delete")
-                finally:
-                    copy.close()
-                with partial.open("r+b") as file:
-                    file.seek(18)
-                    file.write(sqlite_schema.WRITE_AHEAD)
-                    file.flush()
-                    os.fsync(file.fileno())
-                partial.replace(target)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
-            sync_directory(target.absolute().parent)
+            sqlite_open.copy_to(connection, target)
 
     def check(self) -> list[str]:
         """Problems found in the file. Finishes an erasure that was cut off."""
-        with self._exclusive(), translated(self._where):
+        with self._exclusive(), self._translated():
             connection = self._live()
             problems = []
             if not self._read_only and self._scrub_is_due(connection):

@@ -5,13 +5,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from memagent import Memory
-from memagent.errors import StoreUnavailable
-from memagent.stores import forks
+from memagent.errors import StoreUnavailable, UserForgotten
+from memagent.stores import forks, sqlite_user
 from memagent.stores.sqlite import SQLiteStore
 from memagent.testing import HashingEncoder
 
@@ -101,6 +102,42 @@ def test_a_child_that_ends_does_not_take_the_log_of_others_with_it(tmp_path: Pat
     child.end()
     with opened(tmp_path) as memory:
         assert texts(memory) == ["before", "acknowledged, then killed"]
+
+
+def test_a_user_forgotten_and_begun_anew_by_a_child_is_another_user_to_the_parent(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    for number in range(20):
+        memory.add(f"old {number}", user_id="ann")
+    assert len(memory.search("old", user_id="ann", top_k=50)["results"]) == 20
+
+    def begin_anew() -> None:
+        memory.forget_user(user_id="ann")  # nobody has the file open now: the next one may get its inode
+        memory.add("new", user_id="ann")
+        memory.close()
+
+    child = Child(begin_anew)
+    child.step()
+    child.end()
+    with suppress(UserForgotten):
+        memory.search("old", user_id="ann")
+    assert [r["memory"] for r in memory.search("new", user_id="ann", top_k=50)["results"]] == ["new"]
+    assert memory.verify()["ok"]
+    memory.close()
+
+
+def test_a_new_file_with_the_number_of_the_erased_one_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SQLiteStore(tmp_path)
+    old = store.open("ann", create=True)
+    assert old.pause(1.0)  # as at a fork: then nothing keeps the file's number from being given to another
+    old.resume()
+    identity = old._identity
+    store.forget("ann")
+    store.open("ann", create=True).close()
+    monkeypatch.setattr(sqlite_user, "_identity", lambda _: identity)
+    with pytest.raises(UserForgotten), old.read():
+        pass
 
 
 def test_a_child_has_its_own_copy_of_a_memory_in_memory() -> None:
