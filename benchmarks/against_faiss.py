@@ -19,6 +19,7 @@ from pathlib import Path
 
 import faiss
 from limits import Check, show
+from progress import clear, tell
 
 from memagent.bench.encoder import PrecomputedEncoder
 from memagent.bench.figures import BenchSettings, Figure
@@ -37,7 +38,7 @@ def main() -> int:
     settings = BenchSettings(units=(options.units,), users=(options.users,), calls=options.calls, opens=9)
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="stores-", dir=options.out) as root:
-        workshop = Workshop(Path(root), settings, lambda doing: print(f"\r\033[K{doing}", end="", file=sys.stderr))
+        workshop = Workshop(Path(root), settings, tell)
         checks = [
             *dense_and_hybrid(workshop, options.units),
             *opening(list(measure_open(workshop))),
@@ -45,7 +46,7 @@ def main() -> int:
             *starting(measure_startup(workshop)),
             *many_users(measure_users(workshop)),
         ]
-    print("\r\033[K", end="", file=sys.stderr)
+    clear()
     return 0 if show(f"{options.units:,} turns of one user; {options.users:,} users with 100 turns each", checks) else 1
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from progress import clear, tell
 
 from memagent.encoders import load_encoder
 from memagent.encoders.cache import CachedEncoder
@@ -146,9 +147,9 @@ def measure(
         parse_specs(labels),
         encoder,
         settings=RetrievalSettings(granularity=granularity),
-        progress=lambda done, total, doing: print(f"\r{done}/{total} {doing:60}", end="", file=sys.stderr),
+        progress=lambda done, total, doing: tell(f"{done}/{total} {doing}"),
     )
-    print(file=sys.stderr)
+    clear()
     found = {(row.question_id, row.retriever): row.metrics for row in run.rows}
     return Scores(
         labels=tuple(labels),

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limits import Check, show
+from progress import clear, tell
 
 from memagent.bench.ingesting import bare_encode, ingestion_rates
 from memagent.bench.texts import Grammar
 from memagent.encoders import load_encoder
 from memagent.evals.datasets import load_dataset
-from memagent.evals.retrieval import stored_sessions
+from memagent.evals.storing import stored_sessions
 from memagent.granularity import group_turns, turn_text
 from memagent.records import Session
 
@@ -48,8 +49,8 @@ def main() -> int:
         encoders["int8, long texts whole"] = load_encoder(precision="int8")
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="stores-", dir=options.out) as root:
-        rates = ingestion_rates(Path(root), encoders, bare_encode(), blocks, _tell)
-    print("\r\033[K", end="", file=sys.stderr)
+        rates = ingestion_rates(Path(root), encoders, bare_encode(), blocks, tell)
+    clear()
     checks = [
         Check(
             what=name,
@@ -101,10 +102,6 @@ def in_blocks(sessions: Iterable[Session], turns: int) -> Iterator[list[Session]
             block, size = [], 0
         if total >= turns:
             return
-
-
-def _tell(doing: str) -> None:
-    print(f"\r\033[K{doing}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,33 @@
-"""Adds and searches the same memories with each system, in one process.
+"""One memory system in a process of its own, driven over pipes: a JSON line in, a JSON line out.
 
-The systems take turns: a user's memories each, ten single additions each, ten searches each, so that what else the
-machine does slows all of them alike. against_peers.py runs it in the peers' environment.
+against_peers.py starts a worker for each system, in the peers' environment, and lets one work at a time. The first line
+out says that the system is ready and whether it is ``durable``. Then:
 
-Takes the work as one JSON argument (``memories``, ``users``, ``searches``, ``adds``, ``folder``) and writes a line of
-JSON for each system: ``bulk_add`` in memories a second, ``single_add`` and ``search`` in milliseconds (medians),
-``results`` the mean number of results of a search for five and ``least`` the lowest.
+- ``{"do": "add_all", "user": ..., "texts": [...]}``: store many texts; ``{"seconds": ...}``.
+- ``{"do": "add", "calls": [[user, text], ...]}``: single additions; ``{"seconds": [...]}``, one of each.
+- ``{"do": "search", "calls": [[user, query], ...]}``: searches; ``{"seconds": [...], "counts": [...]}``, a count the
+  number of results.
+
+A worker ends when its standard input does.
+
+    python benchmarks/peers_worker.py SYSTEM FOLDER
 """
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from itertools import count
 from pathlib import Path
-from statistics import mean
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TextIO
 
 from memagent import Memory
-from memagent.bench.measure import Task, compared, timed
-from memagent.bench.texts import Grammar
+from memagent.bench.measure import timed
+from memagent.encoders import load_encoder
 from memagent.encoders.packaged import packaged_folder
 
 _TOP_K = 5
@@ -33,7 +38,6 @@ _IN_SESSION = 10
 class System(Protocol):
     """One memory system; a memory is one text of one user."""
 
-    name: str
     durable: bool
 
     def add_all(self, user: str, texts: list[str]) -> None:
@@ -50,14 +54,15 @@ class System(Protocol):
 
 
 class _Memagent:
-    """memagent as it comes, in files; ``retriever`` None is its default, hybrid."""
+    """memagent as it comes, in files, but for what is passed: hybrid, the encoder in float32."""
 
     durable = True
 
-    def __init__(self, folder: Path, retriever: str | None = None) -> None:
-        self.name = f"memagent, {retriever}" if retriever else "memagent"
-        self._memory = Memory(folder, background=False)
-        self._retriever = retriever
+    def __init__(
+        self, folder: Path, *, retriever: str = "hybrid", precision: Literal["float32", "int8"] = "float32"
+    ) -> None:
+        encoder = load_encoder(precision=precision)
+        self._memory = Memory(folder, encoder=encoder, retriever=retriever, background=False)
 
     def add_all(self, user: str, texts: list[str]) -> None:
         messages = [{"role": "user", "content": text} for text in texts]
@@ -68,7 +73,7 @@ class _Memagent:
         self._memory.add([{"role": "user", "content": text}], user_id=user, session_id="now")
 
     def search(self, user: str, query: str) -> int:
-        return len(self._memory.search(query, user_id=user, top_k=_TOP_K, retriever=self._retriever)["results"])
+        return len(self._memory.search(query, user_id=user, top_k=_TOP_K)["results"])
 
     def close(self) -> None:
         self._memory.close()
@@ -80,7 +85,6 @@ class _Mem0:
     It has no bulk addition. Its optional spaCy step is not installed, which makes it faster.
     """
 
-    name = "mem0"
     durable = True
 
     def __init__(self, folder: Path) -> None:
@@ -114,12 +118,12 @@ class _Mem0:
 class _LangGraph:
     """LangGraph's InMemoryStore, a namespace for each user, embedding with SentenceTransformer; nothing is on disk."""
 
-    name = "LangGraph InMemoryStore"
     durable = False
 
-    def __init__(self, encode: Callable[[list[str]], Any]) -> None:
+    def __init__(self) -> None:
         from langgraph.store.memory import InMemoryStore
 
+        encode = _sentence_transformer()
         self._store = InMemoryStore(
             index={"dims": 384, "embed": lambda texts: encode(list(texts)).tolist(), "fields": ["text"]}
         )
@@ -147,11 +151,10 @@ class _LangGraph:
 class _Bare:
     """The floor: SentenceTransformer and one FAISS index for each user, texts in lists, nothing on disk."""
 
-    name = "SentenceTransformer + FAISS"
     durable = False
 
-    def __init__(self, encode: Callable[[list[str]], Any]) -> None:
-        self._encode = encode
+    def __init__(self) -> None:
+        self._encode = _sentence_transformer()
         self._users: dict[str, tuple[Any, list[str]]] = {}
 
     def _user(self, user: str) -> tuple[Any, list[str]]:
@@ -176,78 +179,70 @@ class _Bare:
         """Nothing is held."""
 
 
-def systems(folder: Path) -> list[System]:
-    """Every system, with its models loaded by a user who is not measured."""
+def _sentence_transformer() -> Callable[[list[str]], Any]:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(_MODEL, local_files_only=True)
+    return partial(model.encode, show_progress_bar=False)
 
-    def encode(texts: list[str]) -> Any:
-        return model.encode(texts, show_progress_bar=False)
 
-    made: list[System] = [
-        _Memagent(folder / "memagent"),
-        _Memagent(folder / "memagent-dense", "dense"),
-        _Mem0(folder / "mem0"),
-        _LangGraph(encode),
-        _Bare(encode),
-    ]
-    for system in made:
-        system.add_all("warm-up", ["I moved to Lisbon in May.", "My brother lives in Porto."])
-        system.add("warm-up", "I like green tea.")
-        system.search("warm-up", "Where does she live?")
-    return made
+SYSTEMS: dict[str, Callable[[Path], System]] = {
+    "memagent": _Memagent,
+    "memagent, int8": partial(_Memagent, precision="int8"),
+    "memagent, dense": partial(_Memagent, retriever="dense"),
+    "mem0": _Mem0,
+    "LangGraph InMemoryStore": lambda _: _LangGraph(),
+    "SentenceTransformer + FAISS": lambda _: _Bare(),
+}
 
 
 def main() -> None:
-    work = json.loads(sys.argv[1])
-    grammar = Grammar()
-    names = [f"user-{number}" for number in range(work["users"])]
-    shares = {name: [_memory(grammar) for _ in range(work["memories"] // work["users"])] for name in names}
-    made = systems(Path(work["folder"]))
-    seconds = bulk_seconds(made, shares)
-    adds = compared({system.name: _adding(system, names, Grammar(1)) for system in made}, work["adds"])
-    counts: dict[str, list[int]] = {system.name: [] for system in made}
-    searching = {system.name: _searching(system, names, Grammar(2), counts[system.name]) for system in made}
-    searches = compared(searching, work["searches"])
-    for system in made:
-        name = system.name
-        result = {
-            "system": name,
-            "durable": system.durable,
-            "bulk_add": sum(map(len, shares.values())) / seconds[name],
-            "single_add": adds[name].p50,
-            "search": searches[name].p50,
-            "search_p95": searches[name].p95,
-            "results": mean(counts[name]),
-            "least": min(counts[name]),
-        }
-        print(json.dumps(result), flush=True)
-        system.close()
+    name, folder = sys.argv[1:]
+    replies = _private_stdout()
+    system = SYSTEMS[name](Path(folder))
+    warm_up(system)
+    _say(replies, {"durable": system.durable})
+    for line in sys.stdin:
+        _say(replies, answer(system, json.loads(line)))
+    system.close()
 
 
-def _memory(grammar: Grammar) -> str:
-    return " ".join(grammar.turn())
+def _private_stdout() -> TextIO:
+    """The pipe to the coordinator; whatever a library prints goes to stderr from now on."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return replies
 
 
-def bulk_seconds(made: Sequence[System], shares: dict[str, list[str]]) -> dict[str, float]:
-    """What each system takes to store everything, user by user in turns."""
-    seconds = {system.name: 0.0 for system in made}
-    for number, (user, texts) in enumerate(shares.items(), start=1):
-        for system in made:
-            seconds[system.name] += timed(partial(system.add_all, user, texts))
-        print(f"stored {number} of {len(shares)} users", file=sys.stderr, flush=True)
-    return seconds
+def _say(replies: TextIO, reply: dict[str, Any]) -> None:
+    replies.write(json.dumps(reply) + "\n")
+    replies.flush()
 
 
-def _adding(system: System, users: Sequence[str], grammar: Grammar) -> Task:
-    places = count()
-    return lambda: system.add(users[next(places) % len(users)], _memory(grammar))
+def warm_up(system: System) -> None:
+    """Have everything loaded by a user who is not measured."""
+    system.add_all("warm-up", ["I moved to Lisbon in May.", "My brother lives in Porto."])
+    system.add("warm-up", "I like green tea.")
+    system.search("warm-up", "Where does she live?")
 
 
-def _searching(system: System, users: Sequence[str], grammar: Grammar, counts: list[int]) -> Task:
-    places = count()
-    return lambda: counts.append(system.search(users[next(places) % len(users)], grammar.question()))
+def answer(system: System, work: dict[str, Any]) -> dict[str, Any]:
+    """Do what a line asks for, timing each call."""
+    gc.collect()
+    gc.disable()
+    try:
+        if work["do"] == "add_all":
+            return {"seconds": timed(partial(system.add_all, work["user"], work["texts"]))}
+        if work["do"] == "add":
+            return {"seconds": [timed(partial(system.add, user, text)) for user, text in work["calls"]]}
+        counts: list[int] = []
+        seconds = [
+            timed(lambda user=user, query=query: counts.append(system.search(user, query)))  # type: ignore[misc]
+            for user, query in work["calls"]
+        ]
+        return {"seconds": seconds, "counts": counts}
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

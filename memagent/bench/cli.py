@@ -89,17 +89,19 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """A progress bar on stderr."""
+    """A progress bar on stderr, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
     bar = Progress(
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
     task = bar.add_task("starting", total=None)
 

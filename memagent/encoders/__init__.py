@@ -28,7 +28,7 @@ def load_encoder(
     long_text: Literal["windows", "truncate"] = "windows",
     batch_size: int = 32,
     threads: int | None = None,
-    cache_dir: Path | None = None,
+    cache_dir: str | Path | None = None,
 ) -> Encoder:
     """An encoder for ``model``: a folder, a Hugging Face name, or None for the packaged all-MiniLM-L6-v2.
 
@@ -41,13 +41,15 @@ def load_encoder(
     batch, which is limited by tokens too; ``threads`` is for ONNX Runtime, torch keeps its own setting.
 
     Raises :class:`EncoderError` when the model is missing or damaged, :class:`UnknownName` for an
-    unknown option.
+    unknown option, :class:`~memagent.errors.InvalidInput` for a ``cache_dir`` that is no path.
     """
     from memagent.encoders.hub import find_model
     from memagent.encoders.model import read_model
+    from memagent.files import as_path
 
     if backend not in {"auto", "onnx", "torch"}:
         raise UnknownName(f"unknown backend {backend!r}", hint="use one of 'auto', 'onnx', 'torch'")
+    cache = None if cache_dir is None else as_path(cache_dir, "cache_dir")
     folder, name = find_model(model)
     found = read_model(folder, name=name)
     if backend == "onnx" or (backend == "auto" and _known_to_onnx(found)):
@@ -60,13 +62,13 @@ def load_encoder(
             long_text=long_text,
             batch_size=batch_size,
             threads=threads,
-            cache_dir=cache_dir,
+            cache_dir=cache,
         )
     if precision == "int8":
         raise EncoderError(f"{name} cannot run in int8 here", hint='use precision="float32"')
     from memagent.encoders.sentence_transformers import SentenceTransformersEncoder
 
-    return SentenceTransformersEncoder(found, long_text=long_text, batch_size=batch_size, cache_dir=cache_dir)
+    return SentenceTransformersEncoder(found, long_text=long_text, batch_size=batch_size, cache_dir=cache)
 
 
 def _exportable(model: ModelFolder) -> bool:

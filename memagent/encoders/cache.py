@@ -19,9 +19,10 @@ import apsw
 import numpy as np
 
 from memagent.encoders.checks import checked_texts
-from memagent.encoders.forks import abandon, watch
 from memagent.encoders.port import Encoder
 from memagent.errors import StoreBusy, StoreCorrupt, StoreFull, StoreReadOnly, StoreUnavailable
+from memagent.files import Identity, as_path, identity_of
+from memagent.forks import FORK_HINT, FORKS, leave_alone
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,15 +63,16 @@ class CachedEncoder:
     else. Safe from several threads and processes; two that miss the same text both compute it.
     """
 
-    def __init__(self, encoder: Encoder, path: Path) -> None:
+    def __init__(self, encoder: Encoder, path: str | Path) -> None:
+        place = as_path(path, "the path of the cache")
         self._encoder = encoder
-        self._path = path / _FILE_NAME if path.is_dir() else path
+        self._path = place / _FILE_NAME if place.is_dir() else place
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
         self._encoder_id = 0
         self._hits = 0
         self._misses = 0
-        watch(self)
+        FORKS.register(self, inner=True)
         with self._opened():
             pass
 
@@ -111,6 +113,11 @@ class CachedEncoder:
         """How many tokens the text has, special tokens not counted."""
         return self._encoder.count_tokens(text)
 
+    def related_words(self, words: Sequence[str]) -> dict[str, tuple[tuple[str, float], ...]]:
+        """The related words of the wrapped encoder; none if it knows none."""
+        found = getattr(self._encoder, "related_words", None)
+        return found(words) if callable(found) else {}
+
     def stats(self) -> CacheStats:
         """Hits and misses of this object, and the entries of its encoder in the file."""
         with self._opened() as (connection, encoder):
@@ -144,12 +151,30 @@ class CachedEncoder:
             if connection is not None:
                 connection.close()
 
-    def forked(self) -> None:
-        """In a forked child: leave the parent's connection alone; the next call opens another."""
+    # forks: see memagent.forks
+
+    def pause(self, timeout: float) -> bool:
+        """Close the connection between two calls and keep other threads out, until :meth:`resume`."""
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # Emptying the log is left to a close that nobody waits for.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.close()
+        return True
+
+    def resume(self, *, in_child: bool) -> None:
+        """Let other threads in again."""
+        self._lock.release()
+
+    def abandon(self) -> Identity | None:
+        """In a forked child: leave the parent's connection alone for good."""
         self._lock = threading.Lock()
-        if self._connection is not None:
-            abandon(self._connection)
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            leave_alone(connection)
+        return identity_of(self._path)
 
     def __enter__(self) -> CachedEncoder:
         return self
@@ -202,6 +227,8 @@ class CachedEncoder:
         """The connection, held alone, and the encoder's id in the file; SQLite's errors leave as ours."""
         with self._lock, _our_errors(self._path):
             if self._connection is None:
+                if identity_of(self._path) in FORKS.unsafe:
+                    raise StoreUnavailable(f"{self._path} was in use when this process was forked", hint=FORK_HINT)
                 connection = _open(self._path)
                 self._encoder_id = _registered(connection, self._encoder.fingerprint)
                 self._connection = connection

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from memagent.errors import EncoderError
+from memagent.files import replacing
 
 _CHUNK = 1 << 20
 
@@ -51,14 +51,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Make ``path`` through ``write(temporary)``: readers see the old file or the whole new one, also after a crash."""
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
+    with replacing(path, mode=0o666) as temporary:
         write(temporary)
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -99,11 +93,3 @@ def remembered_digest(path: Path, cache_dir: Path) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

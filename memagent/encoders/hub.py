@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from memagent.encoders.packaged import PACKAGED_NAME, packaged_folder
-from memagent.errors import EncoderError
+from memagent.errors import EncoderError, InvalidInput
 
 _OWNER = "sentence-transformers"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
@@ -20,8 +20,11 @@ def find_model(model: str | Path | None) -> tuple[Path, str]:
     ``None`` and all-MiniLM-L6-v2 are the packaged model where that is installed; a folder is used as
     it is; anything else is a name on the Hugging Face hub, taken from the local hub cache or downloaded
     (a name without owner is looked for among sentence-transformers' own). Raises
-    :class:`EncoderError` when there is no such model.
+    :class:`EncoderError` when there is no such model, :class:`InvalidInput` for what is neither name nor path.
     """
+    given: object = model
+    if not isinstance(given, str | Path | None):
+        raise InvalidInput(f"the model is {type(given).__name__}", hint="give a saved model's folder or a hub name")
     name = PACKAGED_NAME if model is None else str(model)
     if model is not None and _is_folder(name):
         return Path(name).resolve(), Path(name).resolve().name

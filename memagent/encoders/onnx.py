@@ -11,13 +11,13 @@ import numpy as np
 
 from memagent.encoders.batching import batches, padded
 from memagent.encoders.files import default_cache_dir
-from memagent.encoders.forks import abandon, watch
 from memagent.encoders.graph import Graph, available_cpus
 from memagent.encoders.model import ModelFolder
 from memagent.encoders.text_encoder import Precision, TextEncoder
 from memagent.encoders.tokens import Tokens
 from memagent.encoders.windows import LongText
 from memagent.errors import EncoderError, InvalidInput
+from memagent.forks import FORKS, leave_alone
 
 if TYPE_CHECKING:
     from memagent.records import Vectors
@@ -55,7 +55,7 @@ class OnnxEncoder(TextEncoder):
             raise InvalidInput(f"threads is {threads}", hint="use 1 or more, or None for all")
         self._threads = threads or available_cpus()
         self._loaded_graph: Graph | None = None
-        watch(self)
+        FORKS.register(self, inner=True)
 
     def _embed(self, sequences: list[list[int]]) -> Vectors:
         graph = self._graph()
@@ -83,11 +83,18 @@ class OnnxEncoder(TextEncoder):
     def _load_tokens(self) -> Tokens:
         return Tokens.from_file(self._model.folder / "tokenizer.json")
 
-    def forked(self) -> None:
+    def pause(self, timeout: float) -> bool:
+        """Nothing is let go of before a fork: loading the graph again would cost the parent more than it is worth."""
+        return False
+
+    def resume(self, *, in_child: bool) -> None:
+        """There was no pause."""
+
+    def abandon(self) -> None:
         """In a forked child: leave the parent's graph alone; the next text loads another."""
         self._lock = threading.RLock()
         if self._loaded_graph is not None:
-            abandon(self._loaded_graph)
+            leave_alone(self._loaded_graph)
             self._loaded_graph = None
 
     def _graph(self) -> Graph:

@@ -19,6 +19,7 @@ from memagent.encoders.windows import LongText, cut, merge
 from memagent.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
+    from memagent.encoders.related import RelatedWords
     from memagent.records import Vectors
 
 Precision: TypeAlias = Literal["float32", "int8"]
@@ -85,6 +86,15 @@ class TextEncoder(ABC):
         """Share of the texts' tokens, 0 to 1, that the model does not know: near 0 in its languages, high elsewhere."""
         return self._tokens.unknown_share(checked_texts(texts))
 
+    def related_words(self, words: Sequence[str]) -> dict[str, tuple[tuple[str, float], ...]]:
+        """For each of ``words`` (in lower case) that has any, the words the model holds closest to it, with cosines.
+
+        From the model's table of word vectors (see :mod:`memagent.encoders.related`): the first call on a machine takes
+        some seconds, later ones microseconds.
+        """
+        found = {word: self._related.of(word) for word in words}
+        return {word: others for word, others in found.items() if others}
+
     @abstractmethod
     def _embed(self, sequences: list[list[int]]) -> Vectors:
         """The model's vectors of token sequences that fit its window, special tokens in place."""
@@ -100,6 +110,12 @@ class TextEncoder(ABC):
     @cached_property
     def _weights(self) -> str:
         return weights_digest(self._model, self._cache_dir)
+
+    @cached_property
+    def _related(self) -> RelatedWords:
+        from memagent.encoders.related import related_words
+
+        return related_words(self._model, weights=self._weights, cache_dir=self._cache_dir)
 
     @property
     def _tokens(self) -> Tokens:

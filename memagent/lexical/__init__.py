@@ -5,6 +5,7 @@ from __future__ import annotations
 from memagent.lexical.analysis import ANALYSIS_VERSION, analyze, clear_cache, query_terms
 from memagent.lexical.index import LexicalIndex
 from memagent.lexical.languages import LANGUAGES, detect_language
+from memagent.lexical.related import QueryTerms, Related, related_terms
 from memagent.lexical.terms import (
     Terms,
     TermTable,
@@ -21,6 +22,8 @@ __all__ = [
     "LANGUAGES",
     "DocumentKind",
     "LexicalIndex",
+    "QueryTerms",
+    "Related",
     "TermTable",
     "Terms",
     "analyze",
@@ -28,6 +31,7 @@ __all__ = [
     "detect_language",
     "languages_of",
     "query_terms",
+    "related_terms",
     "term_table",
     "terms_from_bytes",
     "terms_from_many",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -59,16 +59,30 @@ def query_terms(text: str, languages: Collection[str]) -> Terms:
     language this is exactly :func:`analyze`. A count is the number of the query's words that give the
     term. Raises :class:`memagent.errors.UnknownName` for an unknown language.
     """
-    latin = sorted({_latin(check_language(language)) for language in languages}) or ["en"]
-    if len(latin) == 1:
-        return analyze(text, latin[0])
-    own = _latin(detect_language(text, among=latin))
-    return Terms.of(
-        term
-        for word in words(text)
-        if _terms_of(word, own)
-        for term in {term for language in latin for term in _terms_of(word, language)}
-    )
+    return Terms.of(term for _, terms in content_words(text, languages) for term in terms)
+
+
+def content_words(text: str, languages: Collection[str]) -> list[tuple[str, tuple[int, ...]]]:
+    """The words of a query that are not function words, and the terms of each; see :func:`query_terms`.
+
+    The first term of a word is the one it has in the query's own language.
+    """
+    latin = _latin_of(languages)
+    own = latin[0] if len(latin) == 1 else _latin(detect_language(text, among=latin))
+    return [(word, _terms_under(word, (own, *latin))) for word in words(text) if _terms_of(word, own)]
+
+
+def terms_of_word(word: str, languages: Collection[str]) -> tuple[int, ...]:
+    """The distinct terms of one word, as :func:`words` would give it, against documents in ``languages``."""
+    return _terms_under(word, _latin_of(languages))
+
+
+def _latin_of(languages: Collection[str]) -> list[str]:
+    return sorted({_latin(check_language(language)) for language in languages}) or ["en"]
+
+
+def _terms_under(word: str, latin: Iterable[str]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(term for language in latin for term in _terms_of(word, language)))
 
 
 def clear_cache() -> None:

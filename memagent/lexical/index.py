@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memagent.errors import InvalidInput
 from memagent.lexical.postings import Postings, PostingStore
+from memagent.lexical.related import QueryTerms
 from memagent.lexical.scoring import Scorer
 from memagent.lexical.table import DocumentTable
 from memagent.lexical.terms import Terms, TermTable
-from memagent.lexical.visible import DocumentKind
+from memagent.lexical.visible import DocumentKind, Visible
+
+
+class _Asked(NamedTuple):
+    """The last question, and what answers it for every kind of document."""
+
+    query: Terms | QueryTerms
+    shown: Visible
+    k1: float
+    b: float
+    scorer: Scorer
 
 
 class LexicalIndex:
@@ -34,6 +46,7 @@ class LexicalIndex:
     def __init__(self) -> None:
         self._documents = DocumentTable()
         self._postings = PostingStore()
+        self._last: _Asked | None = None
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -80,7 +93,7 @@ class LexicalIndex:
 
     def scores(
         self,
-        query: Terms,
+        query: Terms | QueryTerms,
         by: DocumentKind = "turn",
         *,
         visible: NDArray[np.bool_] | None = None,
@@ -92,7 +105,7 @@ class LexicalIndex:
 
     def channels(
         self,
-        query: Terms,
+        query: Terms | QueryTerms,
         kinds: Sequence[DocumentKind],
         *,
         visible: NDArray[np.bool_] | None = None,
@@ -112,8 +125,17 @@ class LexicalIndex:
         if not (k1 >= 0 and 0 <= b <= 1):
             raise InvalidInput(f"k1 is {k1}, b is {b}", hint="k1 is at least 0, b is between 0 and 1")
         shown = self._documents.visible(visible)
-        scorer = Scorer(self._postings.find(query.hashes), query.counts, shown, k1, b)
-        return {kind: scorer.scores(kind) for kind in kinds}
+        last = self._last
+        if last is None or not (last.query is query and last.shown is shown and (last.k1, last.b) == (k1, b)):
+            # Kept, because retrievers ask for one kind after the other; every change makes ``shown`` another.
+            last = self._last = _Asked(query, shown, k1, b, self._scorer(query, shown, k1, b))
+        return {kind: last.scorer.scores(kind) for kind in kinds}
+
+    def _scorer(self, query: Terms | QueryTerms, shown: Visible, k1: float, b: float) -> Scorer:
+        matches = self._postings.find(query.hashes)
+        if isinstance(query, Terms):
+            return Scorer(matches, query.counts, shown, k1, b)
+        return Scorer(matches, query.weights, shown, k1, b, query.caps)
 
     def _tidy(self) -> None:
         if self._documents.wasteful():

@@ -21,16 +21,26 @@ class Scorer:
     (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with Lucene's
     idf, which is never negative). Documents without any term count in N and L.
 
-    ``matches`` are the postings of the query's terms, ``repeats`` (t,) how often each term occurs in it.
+    ``matches`` are the postings of the query's terms, ``repeats`` (t,) how often each term occurs in it, or what it
+    counts for. With ``caps`` (t,) int64 a term's idf is at most that of the term in that place.
     """
 
-    def __init__(self, matches: Matches, repeats: NDArray[np.uint32], shown: Visible, k1: float, b: float) -> None:
+    def __init__(
+        self,
+        matches: Matches,
+        repeats: NDArray[np.uint32] | NDArray[np.float64],
+        shown: Visible,
+        k1: float,
+        b: float,
+        caps: NDArray[np.int64] | None = None,
+    ) -> None:
         places = shown.place[matches.slots]
         seen = np.flatnonzero(places >= 0)
         self._places = places[seen]
         self._terms = matches.terms[seen]
         self._counts = matches.counts[seen].astype(np.float64)
         self._repeats = repeats.astype(np.float64)
+        self._caps = caps
         self._shown = shown
         self._k1 = k1
         self._b = b
@@ -46,6 +56,8 @@ class Scorer:
             terms, documents, counts = self._sums([part[self._places] for part in parts], size)
         frequency = np.bincount(terms, minlength=len(self._repeats))
         idf = np.log1p((size - frequency + 0.5) / (frequency + 0.5))
+        if self._caps is not None:
+            idf = np.minimum(idf, idf[self._caps])
         lengths = self._shown.lengths(kind)
         norms = self._k1 * (1 - self._b + self._b * (lengths / lengths.mean()))
         weights = self._repeats * idf * (self._k1 + 1)

@@ -104,7 +104,7 @@ def test_a_damaged_export_is_made_again(tiny: Path, cache: Path, precision: str,
     damage(path, how)
     np.testing.assert_allclose(vectors(tiny, cache, precision=precision), expected, atol=1e-5)
     assert (read_json(path.with_suffix(".json")) or {})["sha256"] == sha256_of(path)
-    assert not list(cache.rglob("*.part"))
+    assert not list(cache.rglob("*.partial"))
 
 
 def test_int8_survives_damage_of_the_float32_file_it_is_made_from(tiny: Path, cache: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_failed_export_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tiny: P
     with pytest.raises(EncoderError, match="the machine stopped here") as caught:
         vectors(tiny, tmp_path)
     assert 'backend="torch"' in caught.value.hint
-    assert not [*tmp_path.rglob("*.onnx"), *tmp_path.rglob("*.part")]
+    assert not [*tmp_path.rglob("*.onnx"), *tmp_path.rglob("*.partial")]
 
 
 def test_an_export_that_differs_from_the_model_is_refused(
@@ -173,7 +173,7 @@ def test_two_processes_that_export_at_once_both_succeed_and_onnx_runtime_reports
         outputs = list(pool.map(lambda process: process.communicate("go\n", timeout=300), started))
     assert outputs == [("(1, 32) False\n", "")] * 2
     assert [process.returncode for process in started] == [0, 0]
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.partial"))
     # The runtime's telemetry would have left a database and a device identifier here.
     assert not [*tmp_path.rglob("*onnxruntime*"), *tmp_path.rglob("*Microsoft*")]
 
