@@ -14,6 +14,7 @@ from memagent._version import __version__
 from memagent.evals.metrics import METRICS
 from memagent.evals.retrieval import TOP_K
 from memagent.evals.rows import write_text
+from memagent.evals.signals import summed_up
 from memagent.evals.specs import baseline_label
 from memagent.evals.statistics import RESAMPLES, Interval, bootstrap, group_means
 from memagent.machine import machine
@@ -56,7 +57,8 @@ def build_result(
     Each retriever has a row: its parameters, every metric with its interval over all questions (``metrics``),
     over those of a type (``by_type``) and of a population (``populations``), the means of each user where
     users have many questions (``by_conversation``), latencies in milliseconds, and the paired difference to the
-    retriever labelled ``baseline``, by default the first (``paired``; null for the baseline itself).
+    retriever labelled ``baseline``, by default the first (``paired``; null for the baseline itself), and what it said
+    it decided by (``signals``, see :mod:`memagent.evals.signals`).
     ``encode_ms`` is the median time to encode a question. Raises :class:`UnknownName` when the
     baseline did not run.
     """
@@ -89,9 +91,22 @@ def build_result(
                 "by_conversation": {name: per_retriever[i] for name, per_retriever in conversations.items()},
                 "latency_ms": _latency(run, spec.label, encode_ms if spec.retriever.uses_vector else 0.0),
                 "paired": None if spec.label == against else {"against": against, **paired[i]},
+                "signals": summed_up(row.signals for row in run.rows if row.retriever == spec.label),
             }
             for i, spec in enumerate(run.specs)
         ],
+    }
+
+
+def differences(
+    run: RetrievalRun, against: str, *, seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, dict[str, Any] | None]:
+    """For each label the paired difference to the retriever labelled ``against``, as in ``paired`` of the result."""
+    labels = [spec.label for spec in run.specs]
+    found = _Figures(run, labels, seed=seed, resamples=resamples).differences(labels.index(against))
+    return {
+        label: None if label == against else {"against": against, **figures}
+        for label, figures in zip(labels, found, strict=True)
     }
 
 

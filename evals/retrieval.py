@@ -5,19 +5,18 @@ from __future__ import annotations
 import statistics as stdlib_statistics
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from memagent._version import __version__
 from memagent.errors import InvalidInput, Stopped, UnknownName
-from memagent.evals.datasets.cases import Dataset, EvalSession, History, Question
+from memagent.evals.datasets.cases import Dataset, History, Question
 from memagent.evals.gold import GRANULARITIES, gold_units, score_question, scored_questions, turn_names, unit_name
 from memagent.evals.metrics import KS
 from memagent.evals.rows import QuestionRow, RowLog, open_log, settings_key
-from memagent.records import Message, Session
+from memagent.evals.signals import signals_of
+from memagent.evals.storing import SESSION_VECTORS, SUMMARIES, Storing, check_summaries
 
 if TYPE_CHECKING:
     from memagent import Memory
@@ -26,15 +25,12 @@ if TYPE_CHECKING:
 
 TOP_K = max(KS)
 
-_GRANULARITIES = {"none": ("turn", "session"), "extractive": ("turn", "session", "summary", "keywords")}
 _CHOICES = {
     "granularity": GRANULARITIES,
     "as_of": ("none", "question"),
-    "session_vectors": ("text", "mean"),
-    "summaries": tuple(_GRANULARITIES),
+    "session_vectors": SESSION_VECTORS,
+    "summaries": SUMMARIES,
 }
-_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
-_STEP = timedelta(minutes=1)
 
 
 class Progress(Protocol):
@@ -49,15 +45,16 @@ class RetrievalSettings:
     """What is asked of the memory layer.
 
     ``as_of`` ``question`` hides what was said after the question's date. ``session_vectors`` says what a
-    session's own vector is: that of its ``text``, or the ``mean`` of its turns' vectors. ``summaries``
-    ``extractive`` writes summaries and keywords of the sessions too, for retrievers that use them. ``limit``
-    keeps the first questions only. Raises :class:`UnknownName` for a choice that does not exist.
+    session's own vector is: that of its ``text``, or the ``mean`` of its turns' vectors. ``summaries`` stores
+    summaries and keywords of the sessions too, for retrievers that use them: both ``extractive``, or the summaries
+    that the ``dataset`` brings and extractive keywords. ``limit`` keeps the first questions only. Raises
+    :class:`UnknownName` for a choice that does not exist.
     """
 
     granularity: Literal["session", "turn"] = "session"
     as_of: Literal["none", "question"] = "none"
     session_vectors: Literal["text", "mean"] = "text"
-    summaries: Literal["none", "extractive"] = "none"
+    summaries: Literal["none", "extractive", "dataset"] = "none"
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -93,13 +90,15 @@ def run_retrieval(
 
     Rows are kept in the file ``partial`` as they are made, so that the same call continues a stopped one;
     it is left in place. Raises :class:`Stopped` on an interrupt from the keyboard and
-    :class:`InvalidInput` when nothing can be scored.
+    :class:`InvalidInput` when nothing can be scored or what a retriever or a setting needs is missing.
     """
     settings = settings or RetrievalSettings()
+    check_summaries(dataset, specs, settings.summaries)
     questions, left_out = scored_questions(dataset, settings.granularity, limit=settings.limit)
     if settings.as_of == "question" and any(question.date is None for question in questions):
         raise InvalidInput(f"the questions of {dataset.name} have no dates", hint="leave --as-of at none")
-    with open_log(partial, settings_key(_identity(dataset, specs, encoder, settings))) as log:
+    key = settings_key(_identity(dataset, specs, encoder, settings))
+    with open_log(partial, key, QuestionRow) as log:
         try:
             _Runner(specs, encoder, settings, log, progress).run(dataset.histories, questions)
         except KeyboardInterrupt:
@@ -129,34 +128,6 @@ def encoding_latency(encoder: Encoder, questions: Sequence[Question], *, sample:
     return stdlib_statistics.median(times)
 
 
-def stored_sessions(history: History) -> list[Session]:
-    """The history as the memory layer takes it.
-
-    A message has its own time, else its session's date. A session without a date is taken to begin a
-    minute after what came before it, the first in the year 2000: time then grows in the order of the file.
-    """
-    sessions = []
-    now = _BEGINNING
-    for session in history.sessions:
-        begun = session.date or now + _STEP
-        sessions.append(Session(id=session.id, messages=_messages(session, begun)))
-        now = sessions[-1].messages[-1].event_at
-    return sessions
-
-
-def _messages(session: EvalSession, begun: datetime) -> tuple[Message, ...]:
-    return tuple(
-        Message(
-            id=message.id,
-            role=message.role,
-            name=message.name,
-            content=message.content,
-            event_at=message.event_at or begun,
-        )
-        for message in session.messages
-    )
-
-
 def _identity(
     dataset: Dataset, specs: Sequence[RetrieverSpec], encoder: Encoder, settings: RetrievalSettings
 ) -> Mapping[str, Any]:
@@ -178,7 +149,7 @@ class _Runner:
         specs: Sequence[RetrieverSpec],
         encoder: Encoder,
         settings: RetrievalSettings,
-        log: RowLog,
+        log: RowLog[QuestionRow],
         progress: Progress | None,
     ) -> None:
         self._specs = specs
@@ -201,23 +172,14 @@ class _Runner:
         self._tell("done")
 
     def _user(self, history: History, questions: Sequence[Question]) -> None:
-        from memagent import Memory
-
-        # A memory for each user, closed and not forgotten: forget_user would erase the texts' cached embeddings too.
-        memory = Memory(
-            ":memory:",
+        storing = Storing(
             encoder=self._encoder,
-            granularities=_GRANULARITIES[self._settings.summaries],
+            specs=tuple(self._specs),
             session_vectors=self._settings.session_vectors,
-            background=False,
+            summaries=self._settings.summaries,
         )
-        with closing(memory):
-            self._store(memory, history)
+        with storing.stored(history, self._tell) as memory:
             self._ask(_User(memory, history, self._settings), history.user_id, questions)
-
-    def _store(self, memory: Memory, history: History) -> None:
-        self._tell(f"storing {history.user_id} ({len(history.sessions)} sessions)")
-        memory.add_many(stored_sessions(history), user_id=history.user_id)
 
     def _ask(self, user: _User, user_id: str, questions: Sequence[Question]) -> None:
         # One untimed search each: the first builds indexes that the later ones find ready.
@@ -262,6 +224,7 @@ class _User:
             ranked=ranked,
             metrics=score_question(question, ranked, gold, granularity),
             search_ms=float(reply["trace"]["timings"]["search_ms"]),
+            signals=signals_of(reply["trace"]),
         )
 
     def search(self, question: Question, spec: RetrieverSpec) -> Mapping[str, Any]:

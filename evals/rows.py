@@ -1,4 +1,4 @@
-"""One row a question and retriever, and the file that keeps them while a run goes on."""
+"""Rows of a run, one a question and retriever, and the file that keeps them while it goes on."""
 
 from __future__ import annotations
 
@@ -7,20 +7,39 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from memagent.errors import InvalidInput
 
 _SCHEMA = 1
 
 
+class Row(Protocol):
+    """What a log keeps."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The question's id and the retriever's label: what tells a row from the others of its file."""
+
+    def as_json(self) -> str:
+        """The row as one line."""
+
+    @classmethod
+    def of_json(cls, line: str) -> Any:
+        """The inverse of :meth:`as_json`; raises ValueError, KeyError or TypeError for anything else."""
+
+
+R = TypeVar("R", bound=Row)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionRow:
     """What one retriever found for one question: names of units, best first, and the metrics (see ``metrics``).
 
-    ``search_ms`` is the time of the search, query encoding not included.
+    ``search_ms`` is the time of the search, query encoding not included. ``signals`` is what the retriever says
+    it decided by (see :mod:`memagent.evals.signals`); most say nothing.
     """
 
     retriever: str
@@ -31,10 +50,19 @@ class QuestionRow:
     ranked: tuple[str, ...]
     metrics: dict[str, float]
     search_ms: float
+    signals: dict[str, float | str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """See :class:`Row`."""
+        return self.question_id, self.retriever
 
     def as_json(self) -> str:
         """The row as one line."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        fields = asdict(self)
+        if not self.signals:
+            del fields["signals"]
+        return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
     def of_json(cls, line: str) -> QuestionRow:
@@ -49,22 +77,22 @@ def settings_key(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-class RowLog:
+class RowLog(Generic[R]):
     """Rows in the order they were made, each in the file before the next is begun.
 
     Use :func:`open_log`. Raises :class:`InvalidInput` when the file cannot be written.
     """
 
-    def __init__(self, path: Path | None, file: IO[str] | None, rows: Iterable[QuestionRow] = ()) -> None:
+    def __init__(self, path: Path | None, file: IO[str] | None, rows: Iterable[R] = ()) -> None:
         self._path = path
         self._file = file
         self.rows = list(rows)
-        self._done = {(row.question_id, row.retriever) for row in self.rows}
+        self._done = {row.key for row in self.rows}
 
     def __contains__(self, question_and_retriever: tuple[str, str]) -> bool:
         return question_and_retriever in self._done
 
-    def append(self, row: QuestionRow) -> None:
+    def append(self, row: R) -> None:
         """Keep a row."""
         if self._file is not None:
             try:
@@ -73,12 +101,12 @@ class RowLog:
             except OSError as error:
                 raise _unwritable(self._path, error) from error
         self.rows.append(row)
-        self._done.add((row.question_id, row.retriever))
+        self._done.add(row.key)
 
 
 @contextmanager
-def open_log(path: Path | None, key: str) -> Iterator[RowLog]:
-    """A log kept in the file at ``path``, or in memory only.
+def open_log(path: Path | None, key: str, kind: type[R]) -> Iterator[RowLog[R]]:
+    """A log of rows of one ``kind``, kept in the file at ``path``, or in memory only.
 
     A file left by a stopped run of the same key is continued (a line that was cut off is made again); a
     file of another key is replaced. Raises :class:`InvalidInput` when it cannot be written.
@@ -87,7 +115,7 @@ def open_log(path: Path | None, key: str) -> Iterator[RowLog]:
         yield RowLog(None, None)
         return
     header = json.dumps({"schema": _SCHEMA, "key": key})
-    rows = _kept(path, header)
+    rows = _kept(path, header, kind)
     write_text(path, "".join(line + "\n" for line in (header, *(row.as_json() for row in rows))))
     try:
         file = path.open("a", encoding="utf-8")
@@ -102,11 +130,16 @@ def write_text(path: Path, text: str) -> None:
 
     Raises :class:`InvalidInput` when it cannot be written.
     """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As :func:`write_text`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -120,7 +153,7 @@ def _unwritable(path: Path | None, error: OSError) -> InvalidInput:
     return InvalidInput(f"{path} cannot be written: {error.strerror}", hint="choose another place for the results")
 
 
-def _kept(path: Path, header: str) -> list[QuestionRow]:
+def _kept(path: Path, header: str, kind: type[R]) -> list[R]:
     """The whole rows of a file with this header; none if there is no such file."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -128,10 +161,10 @@ def _kept(path: Path, header: str) -> list[QuestionRow]:
         return []
     if lines[0] != header:
         return []
-    rows = []
+    rows: list[R] = []
     for line in lines[1:]:
         try:
-            rows.append(QuestionRow.of_json(line))
+            rows.append(kind.of_json(line))
         except (ValueError, KeyError, TypeError):
             break
     return rows

@@ -30,12 +30,15 @@ class RetrieverSpec:
         return asdict(self.retriever)  # type: ignore[call-overload,no-any-return]  # every retriever is a dataclass
 
 
-def parse_specs(specs: Sequence[str], settings: Sequence[str] = ()) -> tuple[RetrieverSpec, ...]:
+def parse_specs(
+    specs: Sequence[str], settings: Sequence[str] = (), *, refused: dict[str, str] | None = None
+) -> tuple[RetrieverSpec, ...]:
     """The retrievers named by ``specs``, with ``settings`` (``NAME.param=value``) applied.
 
     A setting holds for every spec of that name which does not itself give the parameter. Raises
     :class:`UnknownName` for a retriever or parameter that does not exist, :class:`InvalidInput` for a
     value that does not fit or a spec that cannot be read, :class:`DuplicateId` for the same spec twice.
+    With ``refused`` a spec whose values do not fit is left out, and entered there with the reason.
     """
     if not specs:
         raise InvalidInput("no retriever to evaluate", hint=f"use some of {', '.join(retrievers.names())}")
@@ -46,12 +49,16 @@ def parse_specs(specs: Sequence[str], settings: Sequence[str] = ()) -> tuple[Ret
         if name not in defaults:
             raise UnknownName(f"--set {setting}: {name!r} is not evaluated", hint=f"use one of {', '.join(defaults)}")
         defaults[name][param] = value
-    made = [
-        RetrieverSpec(
-            label=_label(name, inline), name=name, retriever=retrievers.make(name, **{**defaults[name], **inline})
-        )
-        for name, inline in parsed
-    ]
+    made = []
+    for spec, (name, inline) in zip(specs, parsed, strict=True):
+        try:
+            retriever = retrievers.make(name, **{**defaults[name], **inline})
+        except InvalidInput as error:
+            if refused is None or isinstance(error, UnknownName):
+                raise
+            refused[spec] = error.message
+        else:
+            made.append(RetrieverSpec(label=_label(name, inline), name=name, retriever=retriever))
     labels = [spec.label for spec in made]
     for label in labels:
         if labels.count(label) > 1:
@@ -70,6 +77,16 @@ def baseline_label(specs: Sequence[RetrieverSpec], baseline: str | None) -> str:
     if baseline not in labels:
         raise UnknownName(f"the baseline {baseline!r} is not evaluated", hint=f"use one of {', '.join(labels)}")
     return baseline
+
+
+def units_used(specs: Sequence[RetrieverSpec]) -> frozenset[str]:
+    """The derived units that some of these retrievers rank by, as they say themselves (``uses_units``)."""
+    return frozenset(str(unit) for spec in specs for unit in getattr(spec.retriever, "uses_units", ()))
+
+
+def edges_used(specs: Sequence[RetrieverSpec]) -> bool:
+    """Whether some of these retrievers follow stored associations, as they say themselves (``uses_edges``)."""
+    return any(getattr(spec.retriever, "uses_edges", False) for spec in specs)
 
 
 def _parse(spec: str) -> tuple[str, dict[str, str]]:

@@ -13,10 +13,11 @@ SHOWN = ("recall_all@5", "recall_any@5", "recall_all@10", "ndcg_any@10", "ndcg@1
 """The metrics of the table, in per cent; the result file holds all."""
 
 _FEWER = ("recall_all@5", "recall_any@5", "ndcg_any@10")
-_DIFFERENCE = "recall_all@5"
+DIFFERENCE = "recall_all@5"
+"""The metric in which retrievers are compared."""
 
 
-class _Cell(NamedTuple):
+class Cell(NamedTuple):
     """A figure, and the interval around it where there is one."""
 
     figure: str
@@ -75,7 +76,7 @@ def _table(result: Mapping[str, Any], metrics: Sequence[str], *, intervals: bool
     return table
 
 
-def _styled(cell: _Cell, *, bold: bool, intervals: bool) -> Text:
+def _styled(cell: Cell, *, bold: bool, intervals: bool) -> Text:
     """A figure, and its interval dimmed on the next line."""
     from rich.text import Text
 
@@ -101,31 +102,33 @@ def _caption(result: Mapping[str, Any], *, intervals: bool) -> str:
     return f"{said}. Times in ms, without query encoding." + (f"\nLeft out: {left_out}." if left_out else "")
 
 
-def _cells(result: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str], list[list[_Cell]]]:
+def _cells(result: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
     against = next((row["paired"]["against"] for row in result["rows"] if row["paired"]), None)
     head = ["retriever", *metrics, "search p50", "p95"]
     if against:
-        head.append(f"{_DIFFERENCE} vs {against}")
+        head.append(f"{DIFFERENCE} vs {against}")
     rows = []
     for row in result["rows"]:
         latency = row["latency_ms"]
-        cells = [_Cell(row["retriever"]), *(_interval(row["metrics"][name]) for name in metrics)]
-        cells += [_Cell(f"{latency['search_p50']:.1f}"), _Cell(f"{latency['search_p95']:.1f}")]
+        cells = [Cell(row["retriever"]), *(interval_cell(row["metrics"][name]) for name in metrics)]
+        cells += [Cell(f"{latency['search_p50']:.1f}"), Cell(f"{latency['search_p95']:.1f}")]
         if against:
-            cells.append(_difference(row["paired"]))
+            cells.append(difference_cell(row["paired"]))
         rows.append(cells)
     return head, rows
 
 
-def _interval(figure: Mapping[str, float]) -> _Cell:
-    return _Cell(f"{figure['mean'] * 100:.1f}", f"[{figure['low'] * 100:.1f}, {figure['high'] * 100:.1f}]")
+def interval_cell(figure: Mapping[str, float]) -> Cell:
+    """A mean in per cent."""
+    return Cell(f"{figure['mean'] * 100:.1f}", f"[{figure['low'] * 100:.1f}, {figure['high'] * 100:.1f}]")
 
 
-def _difference(paired: Mapping[str, Any] | None) -> _Cell:
+def difference_cell(paired: Mapping[str, Any] | None, *, none: str = "baseline") -> Cell:
+    """The paired difference in :data:`DIFFERENCE`; ``none`` is what stands for that of a retriever to itself."""
     if paired is None:
-        return _Cell("baseline")
-    figure = paired[_DIFFERENCE]
-    return _Cell(f"{figure['diff'] * 100:+.1f}", f"[{figure['low'] * 100:+.1f}, {figure['high'] * 100:+.1f}]")
+        return Cell(none)
+    figure = paired[DIFFERENCE]
+    return Cell(f"{figure['diff'] * 100:+.1f}", f"[{figure['low'] * 100:+.1f}, {figure['high'] * 100:+.1f}]")
 
 
 def _best(result: Mapping[str, Any], metrics: Sequence[str]) -> set[tuple[int, int]]:

@@ -11,6 +11,7 @@
     │   └── UnknownName                  a granularity, retriever or option that does not exist
     ├── NotFound (LookupError)
     │   ├── UnknownUser                  nothing is stored for this user
+    │   │   └── ErasureFinished          ... any more: an erasure that was cut off has just been finished
     │   ├── UnknownMemory                no memory has this id
     │   └── UserForgotten                the user was erased while this handle was open
     ├── StoreError
@@ -22,6 +23,13 @@
     │   ├── StoreVersion                 the file was written by a newer memagent
     │   └── EncoderMismatch              the file's vectors come from another encoder
     ├── EncoderError                     a model is missing, damaged or gave unusable vectors
+    ├── ModelError                       a language model gave no usable answer
+    │   ├── ModelUnavailable             no connection, too many requests, or the server failed (retryable)
+    │   ├── ModelTimeout                 no answer within the time allowed (retryable)
+    │   ├── ModelRefused                 the server, or the model, does not serve this request
+    │   ├── MalformedReply               what came is not the answer asked for, after a second try too
+    │   ├── BudgetExceeded               the run's calls, tokens or money are spent; nothing was sent
+    │   └── ServerFailed                 a model server that was to be started did not come up
     ├── DataError (ValueError)           an evaluation or import file has the wrong schema
     ├── MissingExtra (ImportError)       an optional package is not installed
     └── Stopped                          long work was stopped; run the same command to resume
@@ -92,6 +100,10 @@ class UnknownUser(NotFound):
     """Nothing is stored for this user."""
 
 
+class ErasureFinished(UnknownUser):
+    """Nothing is stored for this user any more: the call has found an erasure that was cut off, and finished it."""
+
+
 class UnknownMemory(NotFound):
     """No memory has this id."""
 
@@ -140,6 +152,47 @@ class EncoderMismatch(StoreError):
 
 class EncoderError(MemagentError):
     """An encoder is missing, damaged, or returned vectors that cannot be used."""
+
+
+class ModelError(MemagentError):
+    """A language model gave no usable answer."""
+
+
+class ModelUnavailable(ModelError):
+    """The model cannot be reached, is overloaded, or its server failed; repeated attempts changed nothing."""
+
+    retryable = True
+
+
+class ModelTimeout(ModelError):
+    """The model did not answer within the time allowed."""
+
+    retryable = True
+
+
+class ModelRefused(ModelError):
+    """The server or the model does not serve this request: a wrong key or name, too long a prompt, a content filter."""
+
+
+class MalformedReply(ModelError):
+    """The model's reply is not the answer asked for.
+
+    ``reason`` is one word or two that can be counted (``truncated``, ``no JSON``, ``wrong type`` ...), ``text`` the
+    reply as it came.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = "", text: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.text = text
+
+
+class BudgetExceeded(ModelError):
+    """The budget of this run is spent; the call that would have exceeded it was not made."""
+
+
+class ServerFailed(ModelError):
+    """A model server that was to be started did not come up; the message shows the end of its log."""
 
 
 class DataError(MemagentError, ValueError):

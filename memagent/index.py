@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from memagent.errors import DuplicateId, InvalidVector
 from memagent.records import Ranked
 
+_BLOCK = 512  # rows that fit into a processor's cache together
 _UNIT = 1e-3  # how far a norm may be from 1
 
 
@@ -126,6 +127,22 @@ class VectorIndex:
             swig = faiss.swig_ptr
             faiss.fvec_inner_products_ny(swig(out), swig(vector), swig(matrix), self.dim, len(matrix))  # type: ignore[attr-defined]  # the stubs lack it
         return out
+
+    def scores_many(self, queries: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """What :meth:`scores` gives for each of ``queries`` (b, dim), (b, n).
+
+        Faster than one after the other: a block of rows is read from memory once, for all queries. (A matrix product
+        of BLAS would be no faster on an idle machine, and waits for its threads on a busy one.)
+        """
+        vectors = [self._checked_query(query) for query in queries]
+        chosen = rows is not None and len(rows) * 4 <= len(self.keys)
+        matrix = self.matrix[rows] if chosen else self.matrix
+        out = np.empty((len(vectors), len(matrix)), np.float32)
+        for start in range(0, len(matrix), _BLOCK):
+            block = matrix[start : start + _BLOCK]
+            for row, vector in zip(out, vectors, strict=True):
+                row[start : start + _BLOCK] = self._products(vector, block)
+        return out if rows is None or chosen else out[:, rows]
 
     def search(self, query: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None) -> Ranked:
         """The k rows closest to ``query`` (dim,), among ``rows`` (ascending) if given; equal scores in key order.

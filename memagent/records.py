@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -34,6 +34,8 @@ class Granularity(StrEnum):
     """A short text about one session."""
     KEYWORDS = "keywords"
     """The key phrases of one session, separated by semicolons."""
+    COMBINATION = "combination"
+    """Summary, keywords and text of one session, one below the other; written only when it is asked for."""
 
     @classmethod
     def of(cls, name: str) -> Granularity:
@@ -117,11 +119,15 @@ class MemoryUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is looked for: its text, its unit vector (None when none is needed), and the granularity wanted."""
+    """What is looked for: its text, its unit vector (None when none is needed), and the granularity wanted.
+
+    ``related``: for words of the text, words that mean much the same, with their cosines (empty when none are needed).
+    """
 
     text: str
     vector: Vector | None = None
     granularity: Granularity = Granularity.TURN
+    related: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=lambda: _NOTHING)
 
 
 class Ranked(NamedTuple):

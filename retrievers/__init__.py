@@ -11,19 +11,38 @@ from typing import TYPE_CHECKING, Any
 from memagent.retrievers.registry import make, names, parameters, parse_param, register
 
 if TYPE_CHECKING:
+    from memagent.retrievers.adaptive import Adaptive
     from memagent.retrievers.bm25 import Bm25
     from memagent.retrievers.dense import Dense
     from memagent.retrievers.hybrid import Hybrid
+    from memagent.retrievers.memgas import MemGAS
     from memagent.retrievers.port import Retriever
+    from memagent.retrievers.rf_mem import RFMem
 
 _HOME = {
+    "Adaptive": "memagent.retrievers.adaptive",
     "Bm25": "memagent.retrievers.bm25",
     "Dense": "memagent.retrievers.dense",
     "Hybrid": "memagent.retrievers.hybrid",
+    "MemGAS": "memagent.retrievers.memgas",
+    "RFMem": "memagent.retrievers.rf_mem",
     "Retriever": "memagent.retrievers.port",
 }
 
-__all__ = ["Bm25", "Dense", "Hybrid", "Retriever", "make", "names", "parameters", "parse_param", "register"]
+__all__ = [
+    "Adaptive",
+    "Bm25",
+    "Dense",
+    "Hybrid",
+    "MemGAS",
+    "RFMem",
+    "Retriever",
+    "make",
+    "names",
+    "parameters",
+    "parse_param",
+    "register",
+]
 
 
 def __getattr__(name: str) -> Any:

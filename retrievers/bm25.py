@@ -16,7 +16,7 @@ from memagent.retrievers.sessions import shown_sessions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memagent.bank.port import BankView
+    from memagent.bank.port import BankView, LexicalUnit
     from memagent.records import Query, Retrieval
     from memagent.retrievers.ranking import Scores
 
@@ -27,7 +27,8 @@ class Bm25:
 
     ``by`` says which text is scored: the turn, the window of a turn and its neighbours, or the session;
     ``auto`` is the granularity asked for. A session scored by ``turn`` or ``window`` has its best one's score,
-    a turn scored by ``session`` its session's. Summaries and keywords are always scored by their own text.
+    a turn scored by ``session`` its session's. Summaries and keywords are always scored by their own text;
+    combinations match no word (see :data:`memagent.bank.port.LexicalUnit`).
 
     Units that share no word with the query come last, with score 0.0, in the order in which they were
     stored: ``k`` hits come whenever ``k`` units are visible, and a caller who wants matches only drops the zeros.
@@ -90,5 +91,11 @@ class Bm25:
             by = "turn" if self.by == "auto" else self.by
             scores = bank.lexical(query.text, by, k1=self.k1, b=self.b)
             return keys, scores[bank.groups().index] if by == "session" else scores, by
-        own: Literal["summary", "keywords"] = "summary" if query.granularity is Granularity.SUMMARY else "keywords"
+        own = own_text(query.granularity)
         return keys, bank.lexical(query.text, own, k1=self.k1, b=self.b), own
+
+
+def own_text(granularity: Granularity) -> LexicalUnit:
+    """The documents of BM25 that are the texts of a granularity's units."""
+    own: LexicalUnit = granularity.value
+    return own

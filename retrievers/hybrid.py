@@ -17,7 +17,7 @@ from memagent.retrievers.sessions import TurnRule, session_cosines, shown_sessio
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memagent.bank.port import BankView
+    from memagent.bank.port import BankView, LexicalUnit
     from memagent.records import Query, Retrieval
     from memagent.retrievers.ranking import Scores
 
@@ -154,7 +154,7 @@ class Hybrid:
         return bank.columns(Granularity.TURN).keys, channels
 
     def _own(self, query: Query, bank: BankView) -> tuple[NDArray[np.int64], list[Channel]]:
-        by: Literal["summary", "keywords"] = "summary" if query.granularity is Granularity.SUMMARY else "keywords"
+        by: LexicalUnit = query.granularity.value
         channels = []
         if self.own_dense:
             cosines = bank.similarities(needed_vector(query, self.name), query.granularity)
@@ -163,9 +163,7 @@ class Hybrid:
             channels.append(self._words(f"bm25_{by}", self.own_text, self._bm25(query, bank, by)))
         return bank.columns(query.granularity).keys, channels
 
-    def _bm25(
-        self, query: Query, bank: BankView, by: Literal["turn", "window", "session", "summary", "keywords"]
-    ) -> Scores:
+    def _bm25(self, query: Query, bank: BankView, by: LexicalUnit) -> Scores:
         return bank.lexical(query.text, by, k1=self.k1, b=self.b)
 
     def _cosine(self, weight: float, norm: Norm, scores: Scores) -> Channel:

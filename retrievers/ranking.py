@@ -53,6 +53,16 @@ def group_top_sum(scores: NDArray[np.floating[Any]], index: Rows, groups: int, m
     return group_sum(scores[kept], index[kept], groups)
 
 
+def positions_among(order: NDArray[np.int64], wanted: NDArray[np.int64]) -> Rows:
+    """Where each of ``wanted`` stands in ``order``, -1 for one that does not; shaped as ``wanted``.
+
+    Both hold numbers of sessions or the like: not negative, hardly larger than their count; ``order`` none twice.
+    """
+    places = np.full(1 + max(order.max(initial=-1), wanted.max(initial=-1)), -1, dtype=np.int64)
+    places[order] = np.arange(len(order))
+    return places[wanted]
+
+
 def min_max(scores: Scores) -> Scores:
     """Scores moved to 0..1; zeros if they are all equal."""
     if not len(scores):

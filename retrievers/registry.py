@@ -13,14 +13,18 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from memagent.errors import InvalidInput, UnknownName
+from memagent.records import Granularity
 
 if TYPE_CHECKING:
     from memagent.retrievers.port import Retriever
 
 _places: dict[str, str | type] = {
+    "adaptive": "memagent.retrievers.adaptive:Adaptive",
     "bm25": "memagent.retrievers.bm25:Bm25",
     "dense": "memagent.retrievers.dense:Dense",
     "hybrid": "memagent.retrievers.hybrid:Hybrid",
+    "rf-mem": "memagent.retrievers.rf_mem:RFMem",
+    "memgas": "memagent.retrievers.memgas:MemGAS",
 }
 
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -59,6 +63,12 @@ def parameters(name: str) -> dict[str, Any]:
     kind = kind_of(name)
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind) if field.init}
+
+
+def granularities(name: str) -> frozenset[Granularity]:
+    """What a retriever can rank: all granularities, unless its class names those it can in ``granularities``."""
+    ranked: frozenset[Granularity] = getattr(kind_of(name), "granularities", frozenset(Granularity))
+    return ranked
 
 
 def make(name: str, /, **params: Any) -> Retriever:

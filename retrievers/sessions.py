@@ -36,26 +36,9 @@ def session_cosines(bank: BankView, vector: Vector, by: TurnRule, m: int) -> Sco
         return group_max(cosines, groups.index, count)
     if by == "turn-top":
         return group_top_sum(cosines, groups.index, count, m)
-    # cos(q, mean) = sum(q . v) / |sum(v)| for unit q: the vectors are needed for the norm alone.
-    norms = _norms_of_sums(bank, groups)
+    # cos(q, mean) = sum(q . v) / |sum(v)| for unit q: the vectors themselves are not needed.
+    lengths = bank.turn_lengths()
     totals = group_sum(cosines, groups.index, count)
     means = np.zeros(count)
-    np.divide(totals, norms, out=means, where=norms > 0)
+    np.divide(totals, lengths, out=means, where=lengths > 0)
     return means
-
-
-def _norms_of_sums(bank: BankView, groups: Groups) -> Scores:
-    """Length of the sum of each session's turn vectors, (g,); 0.0 where they cancel each other."""
-    if not len(groups.sessions):
-        return np.zeros(0)
-    keys, index = bank.columns(Granularity.TURN).keys, groups.index
-    if np.any(index[1:] < index[:-1]):  # turns of different sessions alternate
-        order = np.argsort(index, kind="stable")
-        keys, index = keys[order], index[order]
-    vectors = bank.vectors(keys)
-    ends = np.searchsorted(index, np.arange(len(groups.sessions)), side="right").tolist()
-    # One sum a session: np.add.reduceat over rows takes twenty times as long.
-    sums = [np.add.reduce(vectors[begin:end], axis=0) for begin, end in zip([0, *ends], ends, strict=False)]
-    norms: Scores = np.linalg.norm(np.array(sums, dtype=np.float64), axis=1)
-    norms[norms < 1e-6] = 0.0
-    return norms

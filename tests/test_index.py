@@ -96,6 +96,21 @@ def test_scores_are_inner_products_in_row_order(operations: list[Any], query: in
     assert np.allclose(scores, expected @ POOL[query], atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [0, 1, 511, 512, 1300])
+def test_many_queries_get_the_scores_that_each_gets_alone(count: int) -> None:
+    random = np.random.default_rng(count)
+    index = VectorIndex(24)
+    index.put(np.arange(count), unit(random.normal(size=(count, 24))))
+    some = np.flatnonzero(random.random(count) < 0.1)
+    most = np.flatnonzero(random.random(count) < 0.9)
+    for queries in (unit(random.normal(size=(3, 24))), np.empty((0, 24), np.float32)):
+        for rows in (None, some, most):
+            found = index.scores_many(queries, rows)
+            assert found.shape == (len(queries), count if rows is None else len(rows))
+            for query, scores in zip(queries, found, strict=True):
+                assert scores.tolist() == index.scores(query, rows).tolist()
+
+
 @pytest.mark.parametrize(("dim", "count"), [(384, 7), (24, 33), (385, 1001), (3, 5000)])
 def test_equal_vectors_have_equal_scores_and_come_in_key_order(dim: int, count: int) -> None:
     # A matrix product in BLAS rounds a row by its place in a block: equal rows would be ranked by chance.

@@ -43,7 +43,8 @@ class Question:
     is not known. ``gold_alternatives`` (PersonaBench) holds, for each part of the answer, the sessions
     any one of which is enough; ``gold_sessions`` is then their union. ``populations`` names the
     subsets of questions, besides the whole, that this one counts in. ``no_gold`` says why there is
-    no evidence; it is empty when there is some.
+    no evidence; it is empty when there is some. ``options`` (PersonaMem) are the answers to choose from, a, b, c, ...
+    in this order; ``answer`` is then the letter of the right one.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Question:
     gold_alternatives: tuple[tuple[str, ...], ...] | None = None
     populations: tuple[str, ...] = ()
     no_gold: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def abstention(self) -> bool:

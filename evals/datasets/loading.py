@@ -11,11 +11,14 @@ from memagent.evals.datasets.demo import load_demo
 from memagent.evals.datasets.locomo import CATEGORIES, MAIN_CATEGORIES, load_locomo
 from memagent.evals.datasets.longmemeval import load_longmemeval
 from memagent.evals.datasets.personabench import load_personabench
+from memagent.evals.datasets.personamem import load_personamem
+from memagent.files import as_path
 
 TEXT_FORMS: dict[str, tuple[str, ...]] = {
     "longmemeval": ("both_roles", "user_turns_only"),
     "locomo": ("both_roles",),
     "personabench": ("both_roles",),
+    "personamem": ("both_roles",),
     "demo": ("both_roles",),
 }
 """For each data set, the forms of its text that can be stored."""
@@ -25,7 +28,7 @@ DATASETS = tuple(TEXT_FORMS)
 
 def load_dataset(
     name: str,
-    data: Sequence[Path] = (),
+    data: Sequence[str | Path] = (),
     *,
     text: str = "both_roles",
     categories: Sequence[int] = MAIN_CATEGORIES,
@@ -45,13 +48,16 @@ def load_dataset(
         return load_demo()
     if not data:
         raise InvalidInput(f"the data set {name} needs its files", hint="pass --data")
+    paths = [as_path(path, "a data file") for path in data]
     if name == "personabench":
-        if len(data) > 1:
+        if len(paths) > 1:
             raise InvalidInput("personabench is one folder", hint="pass --data once, with the community's folder")
-        return load_personabench(data[0], noise=noise)
+        return load_personabench(paths[0], noise=noise)
     if name == "locomo":
-        return load_locomo(data, categories=_checked(categories))
-    return load_longmemeval(data, text=text)
+        return load_locomo(paths, categories=_checked(categories))
+    if name == "personamem":
+        return load_personamem(paths)
+    return load_longmemeval(paths, text=text)
 
 
 def _checked(categories: Sequence[int]) -> tuple[int, ...]:

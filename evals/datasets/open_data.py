@@ -13,6 +13,7 @@ from typing import Any
 from memagent.errors import DataError
 from memagent.evals.datasets.cases import DataFile
 from memagent.evals.datasets.nodes import Node
+from memagent.files import as_path
 
 SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
 
@@ -27,12 +28,13 @@ class OpenedFile:
     records: tuple[Node, ...]
 
 
-def open_data(path: Path) -> OpenedFile:
+def open_data(path: str | Path) -> OpenedFile:
     """The records of the file at ``path``.
 
     Raises :class:`DataError` naming the file, and the line or record where there is one, when it cannot
-    be read, is damaged, or is not a list of records.
+    be read, is damaged, or is not a list of records; :class:`~memagent.errors.InvalidInput` for what is no path.
     """
+    path = as_path(path, "a data file")
     if not path.name.endswith(SUFFIXES):
         raise DataError(f"{path.name}: not a data file by its name", hint=f"names end in {', '.join(SUFFIXES)}")
     try:

@@ -111,16 +111,18 @@ def _silent(done: int, total: int, doing: str) -> None:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A progress bar on stderr, gone when the work is done."""
+    """A progress bar on stderr, if that is a terminal, gone when the work is done."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
     bar = Progress(
         BarColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
     task = bar.add_task("starting", total=None)
 

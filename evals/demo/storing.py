@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memagent.errors import InvalidInput, UnknownUser
-from memagent.evals.retrieval import stored_sessions
+from memagent.evals.storing import stored_sessions
 from memagent.records import Granularity
 
 if TYPE_CHECKING:

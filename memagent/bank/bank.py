@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from memagent.bank.filters import Predicate
-from memagent.bank.port import Columns, Groups, LexicalUnit
+from memagent.bank.port import Columns, Edges, Groups, LexicalUnit
+from memagent.bank.session_arrays import edges_among, edges_from, groups_of
 from memagent.bank.shelf import Shelf, loaded
+from memagent.bank.sums import lengths_of, turn_sums
 from memagent.errors import EncoderMismatch, InvalidInput, StoreCorrupt
-from memagent.lexical import query_terms
+from memagent.lexical import QueryTerms, Related, Terms, query_terms, related_terms
 from memagent.records import Granularity, MemoryUnit, Ranked, to_micros
 from memagent.stores.port import Attributes, IndexRow, ReadTransaction, UserStore
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memagent.records import Vector, Vectors
+
+Space: TypeAlias = tuple[str, int]
+"""The fingerprint of an encoder, and the width of its vectors."""
 
 _EMPTY = Ranked(np.empty(0, np.int64), np.empty(0, np.float64))
 
@@ -29,16 +35,19 @@ class MemoryBank:
 
     They are caches: built from the store when first needed, brought up to date before each search by what other
     handles have committed, and thrown away at will. Use it inside :meth:`view`, which holds the store's lock.
+    ``encoder`` is asked for its space when a view is opened, not before: other uses of a bank need no encoder.
     """
 
-    def __init__(self, store: UserStore, *, dim: int, fingerprint: str) -> None:
+    def __init__(self, store: UserStore, encoder: Callable[[], Space]) -> None:
         self.store = store
-        self.dim = dim
-        self.fingerprint = fingerprint
-        self.shelves = {granularity: Shelf(dim) for granularity in Granularity}
+        self._encoder = encoder
+        self._space: Space | None = None
+        self._checked = 0
         self.revision = 0
         self._attributes: dict[int, Attributes] = {}
         self._groups: Groups | None = None
+        self._turn_lengths: NDArray[np.float64] | None = None
+        self._edges: tuple[int, Edges] | None = None
 
     @contextmanager
     def view(self, *, where: Predicate | None = None, as_of: int | None = None) -> Iterator[View]:
@@ -48,14 +57,41 @@ class MemoryBank:
         """
         with self.store.read() as transaction:
             self.refresh(transaction)
+            if self._checked != self.revision:
+                self.check_encoder()
+                self._checked = self.revision
             yield View(self, transaction, where, as_of)
 
+    @property
+    def space(self) -> Space:
+        """Where the vectors come from: what the store says, and the encoder only where nothing is stored yet."""
+        if self._space is None:
+            self._space = self.store.encoder() or self._encoder()
+        return self._space
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the encoder that the vectors come from."""
+        return self.space[0]
+
+    @property
+    def dim(self) -> int:
+        """The width of the vectors."""
+        return self.space[1]
+
+    @cached_property
+    def shelves(self) -> dict[Granularity, Shelf]:
+        """The indexes, as of ``revision``."""
+        return {granularity: Shelf(self.dim) for granularity in Granularity}
+
     def refresh(self, transaction: ReadTransaction) -> None:
-        """Take in what was committed since the last time; raises EncoderMismatch for vectors of another encoder."""
+        """Take in what was committed since the last time."""
         revision = transaction.revision()
         if revision == self.revision:
             return
-        self.check_encoder()
+        stored = self.store.encoder()
+        if stored not in (None, self.space):
+            self._begin_anew()
         delta = transaction.delta(self.revision)
         by_granularity: dict[Granularity, list[IndexRow]] = {granularity: [] for granularity in Granularity}
         for row in delta.rows:
@@ -68,15 +104,22 @@ class MemoryBank:
         if self._attributes:
             for key in (*delta.removed, *(row.key for row in delta.rows)):
                 self._attributes.pop(key, None)
-        self._groups = None
+        self._groups = self._turn_lengths = None
         self.revision = delta.revision
 
+    def _begin_anew(self) -> None:
+        """Everything was embedded again, with another encoder."""
+        self._space = None
+        self.__dict__.pop("shelves", None)
+        self._attributes = {}
+        self.revision = 0
+
     def check_encoder(self) -> None:
-        """Raise EncoderMismatch if the stored vectors are not of this bank's encoder."""
+        """Raise EncoderMismatch if the stored vectors are not of the encoder in use."""
         stored = self.store.encoder()
-        if stored is not None and stored != (self.fingerprint, self.dim):
+        if stored is not None and stored != (own := self._encoder()):
             raise EncoderMismatch(
-                f"the vectors of this user come from the encoder {stored[0]!r}, not from {self.fingerprint!r}",
+                f"the vectors of this user come from the encoder {stored[0]!r}, not from {own[0]!r}",
                 hint="use that encoder, or embed everything again with `memagent reindex`",
             )
 
@@ -90,13 +133,29 @@ class MemoryBank:
         except KeyError as error:
             raise _incomplete(f"unit {error}") from error
 
+    def edges(self, transaction: ReadTransaction) -> Edges | None:
+        """The whole association graph, remembered until it changes; None if none was ever made."""
+        made_with = transaction.association()
+        if made_with is None:
+            return None
+        revision = transaction.links_revision()
+        if self._edges is None or self._edges[0] != revision:
+            self._edges = revision, edges_from(transaction.links(), made_with)
+        return self._edges[1]
+
     def all_groups(self) -> Groups:
         """The sessions of all turns, remembered until something changes."""
         if self._groups is None:
-            self._groups = _groups(
+            self._groups = groups_of(
                 self.shelves[Granularity.TURN].columns(), self.shelves[Granularity.SESSION].columns()
             )
         return self._groups
+
+    def all_turn_lengths(self) -> NDArray[np.float64]:
+        """How long the sums of the sessions' turn vectors are, remembered until something changes."""
+        if self._turn_lengths is None:
+            self._turn_lengths = lengths_of(turn_sums(self.shelves[Granularity.TURN].index.matrix, self.all_groups()))
+        return self._turn_lengths
 
 
 def _incomplete(what: str) -> StoreCorrupt:
@@ -115,11 +174,17 @@ class View:
         self._as_of = as_of
         self._masks: dict[Granularity, NDArray[np.bool_] | None] = {}
         self._own_groups: Groups | None = None
+        self._queries: dict[tuple[str, Granularity, int], tuple[Related | None, Terms | QueryTerms]] = {}
 
     @property
     def user_id(self) -> str:
         """Whose memory this is."""
         return self._bank.store.user_id
+
+    @property
+    def encoder(self) -> str:
+        """The fingerprint of the encoder that the vectors come from."""
+        return self._bank.fingerprint
 
     def _mask(self, granularity: Granularity) -> NDArray[np.bool_] | None:
         """Which rows of the shelf are visible; None when all are."""
@@ -171,12 +236,22 @@ class View:
         if self._mask(Granularity.TURN) is None and self._mask(Granularity.SESSION) is None:
             return self._bank.all_groups()
         if self._own_groups is None:
-            self._own_groups = _groups(self.columns(Granularity.TURN), self.columns(Granularity.SESSION))
+            self._own_groups = groups_of(self.columns(Granularity.TURN), self.columns(Granularity.SESSION))
         return self._own_groups
+
+    def turn_lengths(self) -> NDArray[np.float64]:
+        """How long the sum of the vectors of each session's visible turns is."""
+        if self.groups() is self._bank.all_groups():
+            return self._bank.all_turn_lengths()
+        return lengths_of(turn_sums(self.vectors(self.columns(Granularity.TURN).keys), self.groups()))
 
     def similarities(self, vector: Vector, granularity: Granularity) -> NDArray[np.float32]:
         """Cosine of ``vector`` with each visible unit."""
         return self._bank.shelves[granularity].index.scores(vector, self._rows(granularity))
+
+    def similarities_many(self, vectors: Vectors, granularity: Granularity) -> NDArray[np.float32]:
+        """Cosines of several vectors with each visible unit."""
+        return self._bank.shelves[granularity].index.scores_many(vectors, self._rows(granularity))
 
     def nearest(self, vector: Vector, k: int, *, granularity: Granularity, exclude: Sequence[int] = ()) -> Ranked:
         """The k visible units closest to ``vector``."""
@@ -187,14 +262,22 @@ class View:
             rows = allowed[~np.isin(index.keys[allowed], np.asarray(exclude, dtype=np.int64))]
         return index.search(vector, k, rows)
 
-    def lexical(self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75) -> NDArray[np.float64]:
+    def lexical(
+        self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75, related: Related | None = None
+    ) -> NDArray[np.float64]:
         """BM25 score of each visible document."""
+        if by == "combination":
+            return np.zeros(len(self.columns(Granularity.COMBINATION).keys))
         granularity = Granularity(by) if by in ("summary", "keywords") else Granularity.TURN
         shelf = self._bank.shelves[granularity]
         mask = self._mask(granularity)
-        terms = query_terms(text, shelf.languages(mask))
+        asked = (text, granularity, id(related))
+        if asked not in self._queries:  # retrievers ask for one kind of document after the other
+            languages = shelf.languages(mask)
+            terms = related_terms(text, languages, related) if related else query_terms(text, languages)
+            self._queries[asked] = related, terms  # with what its id is of, which must not become another's
         kind = by if by in ("window", "session") else "turn"
-        return shelf.lexical().scores(terms, kind, visible=mask, k1=k1, b=b)
+        return shelf.lexical().scores(self._queries[asked][1], kind, visible=mask, k1=k1, b=b)
 
     def matching(self, text: str, k: int, *, granularity: Granularity, by: LexicalUnit | None = None) -> Ranked:
         """The k visible units with the highest positive BM25 score."""
@@ -238,6 +321,16 @@ class View:
                 raise KeyError(f"no visible unit has the key {unit.key}")
         return units
 
+    def edges(self) -> Edges | None:
+        """The stored association graph, as far as its sessions are visible."""
+        if self._where is not None:
+            return None
+        edges = self._bank.edges(self._transaction)
+        mask = self._mask(Granularity.SESSION)
+        if edges is None or mask is None:
+            return edges
+        return edges_among(edges, self._bank.shelves[Granularity.SESSION].columns().sessions[mask])
+
     def _shows(self, unit: MemoryUnit) -> bool:
         event_at = to_micros(unit.event_at)
         if self._as_of is not None and event_at > self._as_of:
@@ -249,18 +342,5 @@ class View:
 
 
 def _own_text(granularity: Granularity) -> LexicalUnit:
-    if granularity is Granularity.SUMMARY:
-        return "summary"
-    return "keywords" if granularity is Granularity.KEYWORDS else "turn"
-
-
-def _groups(turns: Columns, sessions: Columns) -> Groups:
-    numbers, index = np.unique(turns.sessions, return_inverse=True)
-    units = np.full(len(numbers), -1, np.int64)
-    if len(sessions.keys) and len(numbers):
-        order = np.argsort(sessions.sessions, kind="stable")
-        known = sessions.sessions[order]
-        places = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-        found = known[places] == numbers
-        units[found] = sessions.keys[order][places[found]]
-    return Groups(sessions=numbers, units=units, index=index)
+    own: LexicalUnit = granularity.value
+    return own

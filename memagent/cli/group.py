@@ -22,6 +22,7 @@ class Lazy(NamedTuple):
 LAZY = {
     "demo": Lazy("memagent.evals.demo.command:app", "Store example histories, compare retrievers, write a report."),
     "eval": Lazy("memagent.evals.cli:app", "Measure retrieval on public data sets."),
+    "calibrate": Lazy("memagent.cli.calibrate:app", "Fit RF-Mem's thresholds to an encoder."),
     "bench": Lazy("memagent.bench.cli:bench", "Measure latency, throughput and memory."),
 }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 
 from memagent.cli.output import say
-from memagent.errors import EncoderError, NotFound
+from memagent.errors import NotFound
+from memagent.files import as_path, directory_to_use
 
 if TYPE_CHECKING:
     from memagent.encoders.port import Encoder
@@ -41,7 +42,7 @@ def exports_folder() -> Path:
 
 def _cache_dir() -> Path | None:
     named = os.environ.get("MEMAGENT_CACHE")
-    return Path(named).expanduser() if named else None
+    return as_path(named, "MEMAGENT_CACHE") if named else None
 
 
 @contextmanager
@@ -64,13 +65,13 @@ def opened(
 def opened_without_encoder(store: Path) -> Iterator[Memory]:
     """The memory in a folder, for verbs that neither embed nor search: they work whatever encoder it was made with."""
     must_exist(store)
-    with opened_with(store, _NoEncoder()) as memory:
+    with opened_with(store, None) as memory:
         yield memory
 
 
 @contextmanager
-def opened_with(store: Path, encoder: Encoder) -> Iterator[Memory]:
-    """The memory in a folder, with an encoder that is loaded already."""
+def opened_with(store: Path, encoder: Encoder | None) -> Iterator[Memory]:
+    """The memory in a folder, with an encoder that is loaded already, if one will be needed."""
     from memagent.memory import Memory
 
     # No background work: a command ends as soon as it has answered, and says itself when summaries are due.
@@ -80,29 +81,8 @@ def opened_with(store: Path, encoder: Encoder) -> Iterator[Memory]:
 
 def must_exist(store: Path) -> None:
     """Raise NotFound if the folder is not there: most likely another one was meant."""
-    if not store.expanduser().exists():
+    if not directory_to_use(store, "--store").exists():
         raise NotFound(
             f"there is no store at {store}",
             hint="name its folder with --store or MEMAGENT_STORE; `memagent add` makes one",
         )
-
-
-class _NoEncoder:
-    """Stands where an encoder is asked for and not needed."""
-
-    name = "none"
-    fingerprint = "none"
-    dim = 1
-    max_tokens = None
-
-    def encode_queries(self, texts: Sequence[str]) -> NoReturn:
-        self._refuse()
-
-    def encode_documents(self, texts: Sequence[str]) -> NoReturn:
-        self._refuse()
-
-    def count_tokens(self, text: str) -> NoReturn:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise EncoderError("this command has no encoder", hint="report this as a fault of memagent")

@@ -55,7 +55,7 @@ LongText: TypeAlias = Annotated[
     ),
 ]
 
-Unit: TypeAlias = Literal["turn", "session", "summary", "keywords"]
+Unit: TypeAlias = Literal["turn", "session", "summary", "keywords", "combination"]
 RetrieverName: TypeAlias = Annotated[
     str,
     typer.Option("--retriever", "-r", metavar="NAME", help="bm25, dense or hybrid, or 'NAME\\[param=value,...]'."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from memagent.cli import options, output
 from memagent.cli.failures import STORE_FAILED
 from memagent.cli.opening import load, must_exist, opened, opened_with, opened_without_encoder
 from memagent.errors import InvalidInput, Stopped
+from memagent.files import as_path
 
 if TYPE_CHECKING:
     from memagent.memory import Memory
@@ -41,7 +41,7 @@ def stats(
     with opened_without_encoder(store) as memory:
         counts: dict[str, Any] = memory.stats(user_id=user)
     if user is None:
-        files = [path for path in store.expanduser().rglob("*") if path.is_file()]
+        files = [path for path in as_path(store, "--store").rglob("*") if path.is_file()]
         counts = {"store": str(store), "users": counts["users"], "bytes": sum(path.stat().st_size for path in files)}
     if as_json:
         output.write_json(counts)
@@ -64,8 +64,12 @@ def verify(
     long_text: options.LongText = "windows",
     as_json: options.Json = False,
 ) -> None:
-    """Check files and the indexes made of them. Exit status 1 if something is wrong."""
-    with opened(store, encoder, precision, long_text) as memory:
+    """Check files and the indexes made of them. Exit status 1 if something is wrong.
+
+    With --encoder also whether the vectors are that encoder's.
+    """
+    place = opened_without_encoder(store) if encoder is None else opened(store, encoder, precision, long_text)
+    with place as memory:
         report = memory.verify(user_id=user)
     if as_json:
         output.write_json(report)
@@ -145,7 +149,7 @@ def doctor(
     """Look for what could be wrong with the installation and the store. Exit status 1 if something is."""
     from memagent.cli.doctor import examine
 
-    findings = examine(Path(store).expanduser(), encoder, precision, long_text, user=user)
+    findings = examine(as_path(store, "--store"), encoder, precision, long_text, user=user)
     ok = all(finding.state != "problem" for finding in findings)
     if as_json:
         output.write_json({"ok": ok, "findings": [finding.as_dict() for finding in findings]})

@@ -21,12 +21,22 @@ class Derived(NamedTuple):
     keywords: str
 
 
-def derive(turns: Sequence[str], encode: Encode) -> Derived:
-    """Summary and keywords of a session from the texts of its turns, in order."""
+NOTHING = Derived("", "")
+
+
+def derive(turns: Sequence[str], encode: Encode, *, given: Derived = NOTHING) -> Derived:
+    """Summary and keywords of a session from the texts of its turns, in order; what is ``given`` stays as it is."""
     text = _said(turns)
     if not text:
-        return Derived("", "")
-    return Derived(summarize(text, encode), keywords(text, detect_language(text)))
+        return given
+    return Derived(
+        given.summary or summarize(text, encode), given.keywords or keywords(text, detect_language(text))
+    )
+
+
+def combined(derived: Derived, turns: Sequence[str]) -> str:
+    """The text of a combination unit: summary, keywords and turns, one below the other; what is empty is left out."""
+    return "\n".join(part for part in (*derived, *turns) if part)
 
 
 def embedded_texts(turns: Sequence[str]) -> list[str]:

@@ -9,9 +9,10 @@ import time
 import weakref
 
 from memagent.errors import EncoderError, MemagentError, NotFound, StoreError
+from memagent.memory.association import associate
 from memagent.memory.core import Core
+from memagent.memory.deriving import derive_sessions, due_sessions
 from memagent.memory.flow import run
-from memagent.memory.writing import derive_sessions, due_sessions
 
 _PAUSE = 0.5  # seconds without a call before a session is begun
 _PATIENCE = 10.0  # seconds after which it is begun all the same: a busy server has no pauses
@@ -70,9 +71,10 @@ class Deriver:
             if not self._wait_for_a_pause():
                 return
             try:
-                run(derive_sessions(self._core, user_id, only=session_id))
+                run(derive_sessions(self._core, user_id, only=[session_id]))
             except EncoderError as error:
                 self._warn(error)  # perhaps this session's text only
+        run(associate(self._core, user_id))  # after an import there may be nothing else to do
 
     @staticmethod
     def _warn(error: MemagentError) -> None:

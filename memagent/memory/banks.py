@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from memagent.bank.bank import MemoryBank
-from memagent.errors import InvalidInput, NotFound, StoreError, UserForgotten
+from memagent.errors import InvalidInput, NotFound, StoreBusy, StoreError, StoreFull, UserForgotten
 from memagent.stores.port import MemoryStore, UserStore
 from memagent.stores.sqlite_user import owner_of
+
+_HARMLESS = (InvalidInput, NotFound, StoreBusy, StoreFull)
+"""Errors that leave handle and indexes as they were: they come before anything is taken in."""
 
 _log = logging.getLogger("memagent")
 
@@ -58,7 +61,7 @@ class Banks:
         try:
             yield lease.bank
         except BaseException as error:
-            if isinstance(error, UserForgotten) or not isinstance(error, InvalidInput | NotFound):
+            if isinstance(error, UserForgotten) or not isinstance(error, _HARMLESS):
                 # The handle may be stale or the indexes half brought up to date: the next call opens the file anew.
                 self._drop(owner, lease)
             raise

@@ -1,4 +1,4 @@
-"""The verbs that change what is stored: update, delete, delete_all, forget_user, reindex."""
+"""The verbs that change what is stored: update, delete, delete_all."""
 
 from __future__ import annotations
 
@@ -11,33 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memagent.bank.filters import Predicate, compile_filter
-from memagent.errors import (
-    EncoderError,
-    InvalidInput,
-    MemagentError,
-    NotFound,
-    StoreBusy,
-    StoreCorrupt,
-    StoreVersion,
-    UnknownUser,
-)
-from memagent.granularity import clear_word_caches, embedded_texts
+from memagent.errors import InvalidInput, MemagentError, NotFound
+from memagent.granularity import embedded_texts
+from memagent.memory.association import Graph, writing
 from memagent.memory.core import Core
+from memagent.memory.deriving import derive_sessions, write_metadata
+from memagent.memory.describing import checked_text, rewrite
 from memagent.memory.flow import Flow, run
+from memagent.memory.forgetting import forget_texts
 from memagent.memory.ingest import lexical_terms
 from memagent.memory.messages import as_label, as_metadata
 from memagent.memory.reading import memory_of, no_memory
-from memagent.memory.replies import ChangeReply, DeletedReply, Erased
-from memagent.memory.sessions import (
-    DERIVED,
-    derived_keys,
-    drop_derived,
-    gathered_from,
-    mean_vector,
-    sum_of,
-    write_own_unit,
-)
-from memagent.memory.writing import derive_sessions
+from memagent.memory.replies import ChangeReply, DeletedReply
+from memagent.memory.sessions import DERIVED, derived_keys, drop_derived, gathered_from, write_own_unit
 from memagent.records import Granularity, MemoryUnit, to_micros, utc_now
 from memagent.stores.port import ReadTransaction, SessionState, UnitDraft, WriteTransaction
 from memagent.stores.sqlite import checked_user_id
@@ -58,22 +44,39 @@ def update(
         raise InvalidInput("there is nothing to update", hint="pass text=, metadata=, or both")
     vector, terms = None, b""
     if text is not None:
-        checked = _checked_text(text, core.max_message_bytes)
+        checked = checked_text(text, core.max_message_bytes)
+        described: MemoryUnit | None = yield partial(_described, core, memory_id, user_id)
+        if described is not None:
+            given = {described.granularity: checked}
+            place = (described.user_id, described.session_id)
+            yield from rewrite(core, *place, given, memory_id=memory_id, metadata=new_metadata)
+            return _updated(memory_id)
         (vector,) = yield from core.encode([checked])
         terms = yield lambda: lexical_terms(checked)
 
     def write() -> tuple[str, str]:
-        with memory_of(core, memory_id, user_id) as bank, bank.store.write() as transaction:
+        with memory_of(core, memory_id, user_id) as bank, writing(core, bank) as (transaction, graph):
             bank.check_encoder()
             unit = transaction.find(memory_id)
             if unit is None:
                 raise no_memory(memory_id)
-            core.forget_texts(_replace(transaction, unit, text, new_metadata, vector, terms))
+            core.forget_texts(_replace(transaction, graph, unit, text, new_metadata, vector, terms))
             return bank.store.user_id, unit.session_id
 
     owner, session_id = yield write
     yield partial(_derive_again, core, owner, [session_id])
+    return _updated(memory_id)
+
+
+def _updated(memory_id: str) -> ChangeReply:
     return ChangeReply(id=memory_id, event="UPDATE", message="the memory was updated")
+
+
+def _described(core: Core, memory_id: str, user_id: str | None) -> MemoryUnit | None:
+    """The memory with this id if it is a summary or keywords: these say together what a session's combination says."""
+    with memory_of(core, memory_id, user_id) as bank, bank.store.read() as transaction:
+        unit = transaction.find(memory_id)
+    return unit if unit is not None and unit.granularity in (Granularity.SUMMARY, Granularity.KEYWORDS) else None
 
 
 def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> None:
@@ -83,8 +86,7 @@ def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> None:
     as due.
     """
     try:
-        for session_id in session_ids:
-            run(derive_sessions(core, user_id, only=session_id))
+        run(derive_sessions(core, user_id, only=session_ids))
     except NotFound:
         return  # the user was forgotten meanwhile
     except MemagentError as error:
@@ -92,20 +94,9 @@ def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> None:
         core.closed_session(user_id)
 
 
-def _checked_text(text: object, limit: int) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise InvalidInput("the new text is empty or not a text", hint="use delete() to remove a memory")
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidInput("the new text holds a lone surrogate", hint="decode it properly first") from None
-    if size > limit:
-        raise InvalidInput(f"the new text has {size:,} bytes, more than {limit:,}", hint="raise max_message_bytes")
-    return text
-
-
 def _replace(
     transaction: WriteTransaction,
+    graph: Graph,
     unit: MemoryUnit,
     text: str | None,
     metadata: dict[str, Any] | None,
@@ -115,12 +106,9 @@ def _replace(
     """Write a unit's new content; the texts whose vectors are of no more use."""
     if unit.granularity is Granularity.SESSION:
         raise InvalidInput("a session's text is that of its turns", hint="update its turns, or delete the session")
-    state = transaction.session(unit.session_id)
-    assert state is not None  # every unit has a session: a foreign key of the schema
-    before = transaction.vectors([unit.key])[unit.key]
-    turns = transaction.keys_of(state.number, Granularity.TURN) if state.derived else []
-    old = [unit.text, *embedded_texts([turn.text for turn in transaction.units(turns)])]
-    kept_terms = terms if text is not None else lexical_terms(unit.text)
+    if unit.granularity is Granularity.COMBINATION:
+        raise InvalidInput("a combination's text is that of its parts", hint="update the summary or the keywords")
+    state = _session_of(transaction, unit.session_id)
     draft = UnitDraft(
         id=unit.id,
         session=state.number,
@@ -132,15 +120,22 @@ def _replace(
         roles=unit.roles,
         agent_id=unit.agent_id,
         metadata=unit.metadata if metadata is None else metadata,
-        terms=kept_terms,
+        terms=terms if text is not None else lexical_terms(unit.text),
         vector=vector,
     )
+    if vector is None:
+        transaction.replace_unit(unit.key, draft, old_text=unit.text)
+        if unit.granularity is Granularity.TURN:
+            write_metadata(transaction, state, now=draft.at)
+        return []
+    turns = transaction.keys_of(state.number, Granularity.TURN) if state.derived else []
+    old = [unit.text, *embedded_texts([turn.text for turn in transaction.units(turns)])]
+    graph.leave([state.number])
+    before = transaction.vectors([unit.key])[unit.key]
     transaction.replace_unit(unit.key, draft, old_text=unit.text)
-    if unit.granularity is Granularity.TURN:
-        if vector is not None and state.vector_sum is not None:
-            state = replace(state, vector_sum=state.vector_sum - np.frombuffer(before, "<f4") + vector)
-        old += _refresh(transaction, state)
-    return old if text is not None else []
+    if state.vector_sum is not None:
+        state = replace(state, vector_sum=state.vector_sum - np.frombuffer(before, "<f4") + vector)
+    return old + _refresh(transaction, state)
 
 
 def _refresh(transaction: WriteTransaction, state: SessionState) -> list[str]:
@@ -158,11 +153,11 @@ def delete(core: Core, memory_id: str, *, user_id: str | None) -> Flow[ChangeRep
     core.touch()
 
     def write() -> tuple[str, str]:
-        with memory_of(core, memory_id, user_id) as bank, bank.store.write() as transaction:
+        with memory_of(core, memory_id, user_id) as bank, writing(core, bank) as (transaction, graph):
             unit = transaction.find(memory_id)
             if unit is None:
                 raise no_memory(memory_id)
-            forget_texts(core, _remove(transaction, [unit]))
+            forget_texts(core, _remove(transaction, graph, [unit]))
             return bank.store.user_id, unit.session_id
 
     owner, session_id = yield write
@@ -182,9 +177,9 @@ def delete_all(
         conditions.append(lambda unit: unit.session_id == label)
 
     def write() -> list[MemoryUnit]:
-        with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
+        with core.banks.lease(user_id) as bank, writing(core, bank) as (transaction, graph):
             units = _matching(transaction, conditions)
-            forget_texts(core, _remove(transaction, units))
+            forget_texts(core, _remove(transaction, graph, units))
             return units
 
     units = yield write
@@ -199,19 +194,22 @@ def _matching(transaction: ReadTransaction, conditions: Sequence[Predicate]) -> 
     return [unit for unit in transaction.units(keys, whole=False) if unit.granularity is Granularity.TURN]
 
 
-def _remove(transaction: WriteTransaction, units: Sequence[MemoryUnit]) -> list[str]:
+def _remove(transaction: WriteTransaction, graph: Graph, units: Sequence[MemoryUnit]) -> list[str]:
     """Delete units and what follows from it for their sessions; all texts that may be in an encoder's cache."""
     by_session: dict[str, list[MemoryUnit]] = {}
     for unit in units:
         by_session.setdefault(unit.session_id, []).append(unit)
+    states = [_session_of(transaction, session_id) for session_id in by_session]
+    graph.leave([state.number for state in states])
     now = to_micros(utc_now())
     texts: list[str] = []
-    for session_id, members in by_session.items():
-        state = transaction.session(session_id)
-        assert state is not None
+    for state, members in zip(states, by_session.values(), strict=True):
         if all(unit.granularity in DERIVED for unit in members):
-            texts += _embedded(transaction, members, [])
-            transaction.delete_units([unit.key for unit in members], at=now)
+            # What a combination says is what its parts say.
+            said = transaction.units(transaction.keys_of(state.number, Granularity.COMBINATION))
+            removed = list({unit.key: unit for unit in (*members, *said)}.values())
+            texts += _embedded(transaction, removed, [])
+            transaction.delete_units([unit.key for unit in removed], at=now)
             continue
         turns = transaction.units(transaction.keys_of(state.number, Granularity.TURN))
         whole = any(unit.granularity is Granularity.SESSION for unit in members)
@@ -220,6 +218,12 @@ def _remove(transaction: WriteTransaction, units: Sequence[MemoryUnit]) -> list[
         texts += _embedded(transaction, [*gone, *derived], turns)
         _remove_turns(transaction, state, gone, turns, now)
     return texts
+
+
+def _session_of(transaction: ReadTransaction, session_id: str) -> SessionState:
+    state = transaction.session(session_id)
+    assert state is not None  # every unit has a session: a foreign key of the schema
+    return state
 
 
 def _embedded(transaction: ReadTransaction, units: Sequence[MemoryUnit], session: Sequence[MemoryUnit]) -> list[str]:
@@ -246,94 +250,3 @@ def _remove_turns(
         total = None if total is None else total - np.frombuffer(data, "<f4")
     transaction.delete_units(keys, at=now)
     _refresh(transaction, replace(state, turns=len(turns) - len(gone), vector_sum=total))
-
-
-def forget_texts(core: Core, texts: Sequence[str]) -> int:
-    """Drop what this process and an encoder's cache remember of texts; how many cached vectors there were."""
-    clear_word_caches()
-    return core.forget_texts(texts)
-
-
-def forget_user(core: Core, *, user_id: str) -> Flow[Erased]:
-    """Erase everything about a user: text, vectors, history, the id, and cached vectors."""
-    core.touch()
-    checked_user_id(user_id)
-
-    def texts_and_counts() -> tuple[list[str], dict[str, int]]:
-        try:
-            return readable()
-        except (EncoderError, StoreCorrupt, StoreVersion, UnknownUser):
-            # What cannot be read can be erased too; of an unknown user there may be files all the same.
-            return [], dict.fromkeys(("units", "sessions", "messages"), 0)
-
-    def readable() -> tuple[list[str], dict[str, int]]:
-        with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
-            units = transaction.units(sorted(transaction.attributes()))
-            texts = [text for unit in units for text in (unit.text, *_sentences(transaction, unit))]
-            texts += [change.old_text for change in transaction.history() if change.old_text]
-            return texts, transaction.counts()
-
-    def erase() -> None:
-        try:
-            core.store.forget(user_id)
-        finally:
-            # Afterwards: a bank opened meanwhile would keep the erased file alive.
-            core.banks.close_user(user_id)
-
-    texts, counts = yield texts_and_counts
-    cached = yield partial(forget_texts, core, texts)
-    yield erase
-    return Erased(
-        user_id=user_id,
-        units=counts["units"],
-        sessions=counts["sessions"],
-        messages=counts["messages"],
-        cached_vectors=cached,
-    )
-
-
-def _sentences(transaction: ReadTransaction, unit: MemoryUnit) -> list[str]:
-    """What was embedded of a session to write its summary."""
-    if unit.granularity is not Granularity.SESSION:
-        return []
-    state = transaction.session(unit.session_id)
-    keys = transaction.keys_of(state.number, Granularity.TURN) if state else []
-    return embedded_texts([turn.text for turn in transaction.units(keys)])
-
-
-def reindex(core: Core, *, user_id: str) -> Flow[int]:
-    """Embed all of a user's units again with the present encoder; how many there were."""
-    checked_user_id(user_id)
-
-    def read() -> dict[int, str]:
-        with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
-            return _own_texts(transaction)
-
-    texts: dict[int, str] = yield read
-    vectors = yield from core.encode(list(texts.values()))
-    by_key = dict(zip(texts, vectors, strict=True))
-
-    def write() -> None:
-        with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
-            if _own_texts(transaction) != texts:
-                raise StoreBusy("the user's memories changed during the reindexing", hint="run it again")
-            transaction.set_encoder(core.encoder.fingerprint, core.encoder.dim)
-            for state in transaction.sessions():
-                keys = transaction.keys_of(state.number, Granularity.TURN)
-                total = sum_of(by_key[key] for key in keys)
-                transaction.save_session(
-                    replace(state, vector_sum=total, derived=state.derived and not core.text_vectors)
-                )
-                mean = mean_vector(total)
-                assert mean is not None
-                by_key[state.unit] = mean
-            transaction.set_vectors({key: vector.astype("<f4").tobytes() for key, vector in by_key.items()})
-
-    yield write
-    return len(texts)
-
-
-def _own_texts(transaction: ReadTransaction) -> dict[int, str]:
-    """The texts of all units that have one of their own, by key."""
-    units = transaction.units(sorted(transaction.attributes()), whole=False)
-    return {unit.key: unit.text for unit in units if unit.granularity is not Granularity.SESSION}

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from memagent.bank.bank import MemoryBank
 from memagent.errors import EncoderError, InvalidInput, InvalidVector, MemagentError
+from memagent.files import directory_to_use
 from memagent.index import checked_vectors
 from memagent.memory.banks import Banks
 from memagent.memory.flow import Flow
 from memagent.records import Granularity
+from memagent.retrievers.association import Association
 from memagent.stores.port import MemoryStore, UserStore
 from memagent.stores.sqlite import MemoryOnlyStore, SQLiteStore
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from memagent.encoders.port import Encoder
     from memagent.records import Vector, Vectors
     from memagent.retrievers.port import Retriever
+
+
+KEPT_UNITS = (Granularity.TURN, Granularity.SESSION, Granularity.SUMMARY, Granularity.KEYWORDS)
+"""The units that are kept unless others are asked for."""
 
 
 class Core:
@@ -43,6 +49,7 @@ class Core:
         granularities: Sequence[Granularity | str],
         session_vectors: str,
         background: bool,
+        association: Association | None,
         store: MemoryStore | None,
     ) -> None:
         self._encoder = encoder
@@ -58,6 +65,9 @@ class Core:
             raise InvalidInput(f"session_vectors is {session_vectors!r}", hint="use 'mean' or 'text'")
         self.text_vectors = session_vectors == "text"
         self.background = background
+        if association is not None and not isinstance(association, Association):
+            raise InvalidInput(f"association is {association!r:.100}", hint="pass an Association, or None for no graph")
+        self.association = association
         self.store: MemoryStore = _store_at(path, self.timeout) if store is None else store
         limit = int(positive(max_open_users, "max_open_users"))
         self.banks = Banks(self.store, self._bank, limit=limit)
@@ -66,7 +76,12 @@ class Core:
         self.on_closed: Callable[[str], None] | None = None
 
     def _bank(self, store: UserStore) -> MemoryBank:
-        return MemoryBank(store, dim=self.encoder.dim, fingerprint=self.encoder.fingerprint)
+        return MemoryBank(store, lambda: (self.encoder.fingerprint, self.encoder.dim))
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether the encoder is there already; one that is only named is loaded when it is first needed."""
+        return self._encoder is not None and not isinstance(self._encoder, str)
 
     @property
     def encoder(self) -> Encoder:
@@ -96,6 +111,13 @@ class Core:
         vector: Vector = self._encoded(self.encoder.encode_queries, [text])[0]
         return vector
 
+    def related_words(self, text: str) -> dict[str, Sequence[tuple[str, float]]]:
+        """For words of a question, words that mean much the same; none if the encoder knows none. EncoderError."""
+        from memagent.lexical.words import words
+
+        known = getattr(self.encoder, "related_words", None)
+        return dict(known(list(dict.fromkeys(words(text))))) if callable(known) else {}
+
     def _encoded(self, encode: Callable[[Sequence[str]], Vectors], texts: Sequence[str]) -> Vectors:
         try:
             return checked_vectors(encode(texts), self.encoder.dim, rows=len(texts))
@@ -112,10 +134,9 @@ class Core:
         To be called before the commit that removes the texts: afterwards nobody would know them if the call were cut
         off.
         """
-        if not texts:
-            return 0
-        forget = getattr(self.encoder, "forget", None)
-        return int(forget(list(texts))) if callable(forget) else 0
+        # An encoder that is only named, and not loaded yet, has no cache.
+        forget = getattr(self._encoder, "forget", None)
+        return int(forget(list(texts))) if texts and callable(forget) else 0
 
     def refuse_if_closed(self) -> None:
         """Raise InvalidInput after the memory was closed."""
@@ -135,12 +156,7 @@ class Core:
 def _store_at(path: object, timeout: float) -> MemoryStore:
     if isinstance(path, str) and path == ":memory:":
         return MemoryOnlyStore(timeout=timeout)
-    if not isinstance(path, str | Path) or not str(path):
-        raise InvalidInput(f"the path is {path!r}", hint="pass a directory, or ':memory:'")
-    root = Path(path).expanduser()
-    if root.exists() and not root.is_dir():
-        raise InvalidInput(f"{root} is a file", hint="pass a directory: each user has a file in it")
-    return SQLiteStore(root, timeout=timeout)
+    return SQLiteStore(directory_to_use(path, "the path of the memory"), timeout=timeout)
 
 
 def positive(value: Any, what: str) -> float:

@@ -7,10 +7,11 @@ ends the flow and reaches the caller as it is.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Generator
-from concurrent.futures import Executor
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ async def run_async(flow: Flow[T], executor: Executor) -> T:
     When the awaiting task is cancelled, the piece of work under way is finished in its thread (a commit is not torn)
     and nothing after it is begun.
     """
+    import asyncio  # not needed by those who only search once, and slow to import
+
     loop = asyncio.get_running_loop()
     try:
         work = next(flow)

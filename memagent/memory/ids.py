@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from ulid import ULID
-
 from memagent.errors import InvalidInput, UnknownMemory
 
 
 def new_ulid() -> str:
     """26 characters that sort by the millisecond they were made in (https://github.com/ulid/spec)."""
+    from ulid import ULID
+
     # Not ULID(), which counts up within a millisecond: a parent and a child it has just forked would count alike,
     # and its lock may be held at the fork by a thread that the child does not have.
     return str(ULID((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)))

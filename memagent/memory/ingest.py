@@ -40,10 +40,12 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnPlan:
-    """A turn to be written: its messages, its text, and the stored turn that they complete, if any."""
+    """A turn to be written: its messages, its text, its labels, and the stored turn that they complete, if any."""
 
     messages: tuple[Message, ...]
     text: str
+    agent_id: str | None = None
+    metadata: Mapping[str, Any]
     completes: MemoryUnit | None = None
 
     @property
@@ -59,6 +61,11 @@ class SessionPlan:
     session: Session
     id: str
     turns: tuple[TurnPlan, ...]
+
+    @property
+    def agent_id(self) -> str | None:
+        """The last agent that is named."""
+        return next((turn.agent_id for turn in reversed(self.turns) if turn.agent_id), None)
 
     @property
     def text(self) -> str:
@@ -93,21 +100,32 @@ def plan(sessions: Sequence[Session], open_turns: Mapping[str, MemoryUnit | None
         begun = len(stored.source_ids) if stored else 0 if place is None else plans[place].turns[-1].size
         groups = group_turns(session.messages, begun=begun)
         replies = groups.pop(0) if joins_previous(session.messages[0], begun) else ()
-        turns = [TurnPlan(messages=group, text=turn_text(group)) for group in groups]
+        turns = [_turn(session, group, turn_text(group)) for group in groups]
         if replies and place is not None:
-            plans[place] = _continued(plans[place], replies)
+            plans[place] = _continued(plans[place], session, replies)
         elif replies and stored is not None:
             text = f"{stored.text}\n{turn_text(replies)}"
-            turns.insert(0, TurnPlan(messages=replies, text=text, completes=stored))
+            turns.insert(0, replace(_turn(session, replies, text), completes=stored))
         if turns:
             latest[session_id] = len(plans)
             plans.append(SessionPlan(session=session, id=session_id, turns=tuple(turns)))
     return plans
 
 
-def _continued(planned: SessionPlan, replies: tuple[Message, ...]) -> SessionPlan:
+def _turn(session: Session, messages: tuple[Message, ...], text: str) -> TurnPlan:
+    return TurnPlan(messages=messages, text=text, agent_id=session.agent_id, metadata=session.metadata)
+
+
+def _continued(planned: SessionPlan, piece: Session, replies: tuple[Message, ...]) -> SessionPlan:
+    """A plan whose last turn is completed by the beginning of the session's next piece."""
     *turns, last = planned.turns
-    longer = replace(last, messages=(*last.messages, *replies), text=f"{last.text}\n{turn_text(replies)}")
+    longer = replace(
+        last,
+        messages=(*last.messages, *replies),
+        text=f"{last.text}\n{turn_text(replies)}",
+        agent_id=piece.agent_id or last.agent_id,
+        metadata={**last.metadata, **piece.metadata},
+    )
     return replace(planned, turns=(*turns, longer))
 
 
@@ -151,6 +169,11 @@ class Writer:
             seen.add(session.id)
         return True
 
+    def continued(self, plans: Sequence[SessionPlan]) -> list[int]:
+        """The numbers of the stored, derived sessions that the plans go on with."""
+        states = (self._tx.session(session_id) for session_id in {session.id for session in plans})
+        return [state.number for state in states if state is not None and state.derived]
+
     def write(self, plans: Sequence[SessionPlan]) -> list[Stored]:
         """Write everything; what each turn became."""
         stored: list[Stored] = []
@@ -167,10 +190,10 @@ class Writer:
         completed: list[UnitDraft] = []
         total = state.vector_sum
         if new[0].completes is not None:
-            draft, change = self._complete(new.pop(0), session, state.number)
+            draft, change = self._complete(new.pop(0), state.number)
             completed.append(draft)
             total = change if total is None else total + change
-        added = [self._draft(turn, session, state.number) for turn in new]
+        added = [self._draft(turn, state.number) for turn in new]
         keys = self._tx.insert_units(added)
         self._tx.insert_messages(
             [StoredMessage(k, m, self._now) for k, turn in zip(keys, new, strict=True) for m in turn.messages]
@@ -181,7 +204,7 @@ class Writer:
             vector_sum=sum_of([draft.vector for draft in added if draft.vector is not None], total),
             closed=self._close,
             derived=False,
-            agent_id=session.session.agent_id or state.agent_id,
+            agent_id=session.agent_id or state.agent_id,
         )
         self._tx.save_session(state)
         self.dropped += drop_derived(self._tx, state.number)
@@ -192,7 +215,7 @@ class Writer:
         for other in self._tx.sessions(closed=False):
             self._tx.save_session(replace(other, closed=True))
             self.has_closed = True
-        number = self._tx.insert_session(session.id, agent_id=session.session.agent_id)
+        number = self._tx.insert_session(session.id, agent_id=session.agent_id)
         first = session.turns[0].messages[0]
         unit = UnitDraft(
             id=memory_id(self._owner),
@@ -201,8 +224,7 @@ class Writer:
             text=None,
             event_at=to_micros(first.event_at),
             at=self._now,
-            agent_id=session.session.agent_id,
-            metadata=self._metadata(session),
+            agent_id=session.agent_id,
             vector=self._encoded[session.turns[0].text].vector,
         )
         (key,) = self._tx.insert_units([unit])
@@ -212,16 +234,12 @@ class Writer:
             unit=key,
             closed=False,
             derived=False,
-            agent_id=session.session.agent_id,
+            agent_id=session.agent_id,
             turns=0,
             vector_sum=None,
         )
 
-    @staticmethod
-    def _metadata(session: SessionPlan) -> dict[str, Any]:
-        return dict(session.session.metadata)
-
-    def _draft(self, turn: TurnPlan, session: SessionPlan, number: int) -> UnitDraft:
+    def _draft(self, turn: TurnPlan, number: int) -> UnitDraft:
         encoded = self._encoded[turn.text]
         return UnitDraft(
             id=memory_id(self._owner),
@@ -232,13 +250,13 @@ class Writer:
             at=self._now,
             sources=tuple(m.id for m in turn.messages),
             roles=roles_of(turn.messages),
-            agent_id=session.session.agent_id,
-            metadata=self._metadata(session),
+            agent_id=turn.agent_id,
+            metadata=dict(turn.metadata),
             terms=encoded.terms,
             vector=encoded.vector,
         )
 
-    def _complete(self, turn: TurnPlan, session: SessionPlan, number: int) -> tuple[UnitDraft, NDArray[np.float64]]:
+    def _complete(self, turn: TurnPlan, number: int) -> tuple[UnitDraft, NDArray[np.float64]]:
         """Add replies to a turn that is stored already; its new content, and by how much its vector moved."""
         unit, encoded = turn.completes, self._encoded[turn.text]
         assert unit is not None
@@ -252,8 +270,8 @@ class Writer:
             at=self._now,
             sources=(*unit.source_ids, *(m.id for m in turn.messages)),
             roles=tuple(dict.fromkeys((*unit.roles, *roles_of(turn.messages)))),
-            agent_id=session.session.agent_id or unit.agent_id,
-            metadata={**unit.metadata, **session.session.metadata},
+            agent_id=turn.agent_id or unit.agent_id,
+            metadata={**unit.metadata, **turn.metadata},
             terms=encoded.terms,
             vector=encoded.vector,
         )

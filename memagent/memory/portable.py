@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypedDict
 
-from memagent.errors import DuplicateId, InvalidInput, StoreCorrupt
+from memagent.errors import DuplicateId, StoreCorrupt
+from memagent.files import as_path, file_to_write, replacing
 from memagent.memory.core import Core
 from memagent.memory.flow import Flow
 from memagent.memory.imports import FORMAT, Contents, read_export
@@ -51,9 +51,9 @@ class Imported(TypedDict):
 
 
 def export(core: Core, path: str | Path, *, user_id: str) -> Flow[Exported]:
-    """Write all of a user's memory to a file, which appears only when it is complete."""
+    """Write all of a user's memory to a file, which appears only when it is complete; readable by its owner only."""
     checked_user_id(user_id)
-    target = file_to_write(path)
+    target = file_to_write(path, "the file of the export")
 
     def work() -> Exported:
         with core.banks.lease(user_id) as bank, bank.store.read() as transaction, translated(str(target)):
@@ -71,29 +71,13 @@ def export(core: Core, path: str | Path, *, user_id: str) -> Flow[Exported]:
     return written
 
 
-def file_to_write(path: str | Path) -> Path:
-    """The path of a file to be written; raises InvalidInput for a directory."""
-    target = Path(path).expanduser()
-    if target.is_dir():
-        raise InvalidInput(f"{target} is a directory", hint="name the file to write")
-    return target
-
-
 def _write_lines(target: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    partial_path = target.with_name(target.name + ".partial")
-    try:
-        with partial_path.open("wb") as raw:
-            if target.name.endswith(".gz"):
-                with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
-                    _dump(records, packed)
-            else:
-                _dump(records, raw)
-            raw.flush()
-            os.fsync(raw.fileno())
-        partial_path.replace(target)
-    except BaseException:
-        partial_path.unlink(missing_ok=True)
-        raise
+    with replacing(target) as partial_path, partial_path.open("wb") as raw:
+        if target.name.endswith(".gz"):
+            with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+                _dump(records, packed)
+        else:
+            _dump(records, raw)
 
 
 def _dump(records: Iterable[Mapping[str, Any]], file: IO[bytes] | gzip.GzipFile) -> None:
@@ -168,7 +152,7 @@ def _all_units(transaction: ReadTransaction) -> Iterator[MemoryUnit]:
 def backup(core: Core, path: str | Path, *, user_id: str) -> Flow[str]:
     """Copy a user's file, vectors included, while it is in use. It must not be copied with ``cp``."""
     checked_user_id(user_id)
-    target = file_to_write(path)
+    target = file_to_write(path, "the file of the backup")
 
     def work() -> str:
         with core.banks.lease(user_id) as bank:
@@ -186,7 +170,7 @@ def import_(core: Core, path: str | Path, *, user_id: str | None) -> Flow[Import
     """
     if user_id is not None:
         checked_user_id(user_id)
-    source = Path(path).expanduser()
+    source = as_path(path, "the file of the import")
     contents: Contents = yield partial(read_export, source)
     owner = checked_user_id(user_id if user_id is not None else contents.user_id)
     texts = list(dict.fromkeys(unit.text for unit in contents.units.values() if unit.text is not None))

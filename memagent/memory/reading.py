@@ -22,6 +22,7 @@ from memagent.retrievers import make
 from memagent.stores.sqlite import checked_user_id
 
 if TYPE_CHECKING:
+    from memagent.bank.port import Edges
     from memagent.records import Vector
     from memagent.retrievers.port import Retriever
 
@@ -91,7 +92,10 @@ def find(
     if chosen.uses_vector:
         vector = yield partial(core.query_vector, text)
     encode_ms = (time.perf_counter() - encoding) * 1000
-    asked = Query(text=text, vector=vector, granularity=wanted)
+    related: Mapping[str, Sequence[tuple[str, float]]] = {}
+    if getattr(chosen, "uses_related_words", False):
+        related = yield partial(core.related_words, text)
+    asked = Query(text=text, vector=vector, granularity=wanted, related=related)
 
     def retrieve() -> tuple[Retrieval, list[MemoryUnit]]:
         with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=moment) as view:
@@ -264,7 +268,7 @@ def verify(core: Core, *, user_id: str | None) -> Flow[Verified]:
     def check_one(name: str) -> Verified:
         try:
             with core.banks.lease(name) as bank:
-                problems = _problems(bank)
+                problems = _problems(core, bank)
         except StoreError as error:
             problems = [str(error)]
         return Verified(ok=not problems, users=1, problems={name: problems} if problems else {})
@@ -276,7 +280,7 @@ def verify(core: Core, *, user_id: str | None) -> Flow[Verified]:
             count += 1
             try:
                 with core.banks.lease_owner(owner) as bank:
-                    if found := _problems(bank):
+                    if found := _problems(core, bank):
                         problems[bank.store.user_id] = found
             except NotFound:
                 count -= 1  # forgotten meanwhile
@@ -288,19 +292,31 @@ def verify(core: Core, *, user_id: str | None) -> Flow[Verified]:
     return report
 
 
-def _problems(bank: MemoryBank) -> list[str]:
+def _problems(core: Core, bank: MemoryBank) -> list[str]:
     """What is wrong with a user's file, or with the open indexes derived from it."""
     if found := bank.store.check():
         return found
+    if core.has_encoder:  # looking at files is no reason to load one
+        bank.check_encoder()
     problems = []
     with bank.store.read() as transaction:
         bank.refresh(transaction)
-        fresh = MemoryBank(bank.store, dim=bank.dim, fingerprint=bank.fingerprint)
+        fresh = MemoryBank(bank.store, lambda: bank.space)
         fresh.refresh(transaction)
+        same_graph = _same(bank.edges(transaction), fresh.edges(transaction))
     for granularity, shelf in fresh.shelves.items():
         here, there = bank.shelves[granularity], shelf
         if any(a.tolist() != b.tolist() for a, b in zip(here.columns(), there.columns(), strict=True)):
             problems.append(f"the open index of {granularity} units differs from the file")
         elif not (here.index.matrix == there.index.matrix).all():
             problems.append(f"the open vectors of {granularity} units differ from the file")
+    if not same_graph:
+        problems.append("the open association graph differs from the file")
     return problems
+
+
+def _same(one: Edges | None, other: Edges | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    arrays = zip(one[:2], other[:2], strict=True)
+    return one.made_with == other.made_with and all(a.tolist() == b.tolist() for a, b in arrays)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from memagent.records import Vector
 
-DERIVED = (Granularity.SUMMARY, Granularity.KEYWORDS)
+DERIVED = (Granularity.SUMMARY, Granularity.KEYWORDS, Granularity.COMBINATION)
 _ABSENT = object()
 
 
@@ -76,12 +76,15 @@ def write_own_unit(
 
 
 def derived_keys(transaction: ReadTransaction, session: int) -> list[int]:
-    """The keys of a session's summary and keywords."""
+    """The keys of a session's summary, keywords and combination."""
     return [key for granularity in DERIVED for key in transaction.keys_of(session, granularity)]
 
 
 def drop_derived(transaction: WriteTransaction, session: int) -> list[str]:
-    """Remove a session's summary and keywords, to be written anew; their texts, which nothing remembers afterwards."""
+    """Remove what is derived of a session, to be written anew; the texts, which nothing remembers afterwards.
+
+    The session must have left the association graph.
+    """
     stale = derived_keys(transaction, session)
     if not stale:
         return []

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from memagent.memory import changing, portable, reading, writing
+from memagent.memory import changing, deriving, describing, forgetting, portable, reading, reindexing, writing
 from memagent.memory.background import Deriver
-from memagent.memory.core import Core
+from memagent.memory.core import KEPT_UNITS, Core
 from memagent.memory.flow import Flow, T, run
 from memagent.memory.messages import MAX_MESSAGE_BYTES, MessagesInput, SessionInput
 from memagent.memory.portable import Exported, Imported
@@ -26,6 +26,7 @@ from memagent.memory.replies import (
     Verified,
 )
 from memagent.records import Granularity
+from memagent.retrievers.association import Association
 from memagent.stores.sqlite import checked_user_id
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ class Memory:
     all-MiniLM-L6-v2, a text any sentence-transformers model by name or path. ``retriever``: what ``search`` uses unless
     told otherwise. ``max_open_users``: how many users' indexes are held in memory. ``timeout``: seconds to wait for a
     file that others are using. ``max_message_bytes``: the largest text of one message, in bytes of UTF-8.
-    ``granularities``: which units are kept; turns and sessions always are. ``session_vectors``: "mean" of a session's
-    turns (kept up to date with each turn), or of its "text" (computed when it is closed). ``background``: write
-    summaries and keywords of sessions that the start of the next one has closed, when the memory is not in use.
-    ``store``: another place to keep histories.
+    ``granularities``: which units are kept; turns and sessions always are, combinations only if named here.
+    ``session_vectors``: "mean" of a session's turns (kept up to date with each turn), or of its "text" (computed when
+    it is closed). ``background``: write summaries and keywords of sessions that the start of the next one has closed,
+    when the memory is not in use. ``association``: how closed sessions are linked to earlier ones, for the retriever
+    "memgas"; None not at all. ``store``: another place to keep histories.
 
     Making one opens and reads nothing. Safe from several threads; several processes may use one directory.
 
@@ -64,9 +66,10 @@ class Memory:
         max_open_users: int = 128,
         timeout: float = 30.0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
-        granularities: Sequence[Granularity | str] = tuple(Granularity),
+        granularities: Sequence[Granularity | str] = KEPT_UNITS,
         session_vectors: Literal["mean", "text"] = "mean",
         background: bool = True,
+        association: Association | None = Association(),  # noqa: B008  # immutable
         store: MemoryStore | None = None,
     ) -> None:
         self._core = Core(
@@ -79,6 +82,7 @@ class Memory:
             granularities=granularities,
             session_vectors=session_vectors,
             background=background,
+            association=association,
             store=store,
         )
         self._deriver = Deriver(self._core)
@@ -139,9 +143,21 @@ class Memory:
         """
         return self._run(writing.close_session(self._core, session_id, user_id=user_id))
 
+    def describe_session(
+        self, session_id: str, *, user_id: str, summary: str | None = None, keywords: str | None = None
+    ) -> AddReply:
+        """Give a closed session its summary, its keywords, or both, in place of those extracted from it.
+
+        One result for each unit written. They stay until the session's turns change; then they are extracted anew.
+        Raises NotFound for an unknown session, InvalidInput for an open one and for what cannot be stored.
+        """
+        return self._run(
+            describing.describe_session(self._core, session_id, user_id=user_id, summary=summary, keywords=keywords)
+        )
+
     def flush(self, *, user_id: str) -> int:
-        """Write all summaries and keywords that are due now; how many units were written."""
-        return len(self._run(writing.derive_sessions(self._core, checked_user_id(user_id))))
+        """Write all summaries, keywords and links that are due now; how many units were written."""
+        return len(self._run(deriving.derive_sessions(self._core, checked_user_id(user_id))))
 
     def search(
         self,
@@ -159,7 +175,7 @@ class Memory:
         """The user's memories that answer ``query``, best first: ``top_k`` of them, or all if there are fewer.
 
         ``retriever``: a name (see ``memagent.retrievers.names()``) or a retriever; None is this memory's own.
-        ``granularity``: "turn" (default), "session", "summary" or "keywords". ``filters``: see
+        ``granularity``: "turn" (default), "session", "summary", "keywords" or "combination". ``filters``: see
         :mod:`memagent.bank.filters`; they act inside the search. ``as_of`` hides what was said later. ``max_tokens``
         passes over results that do not fit. ``explain`` adds ``score_details`` to each result, and a ``trace``.
 
@@ -266,7 +282,7 @@ class Memory:
 
         Handles that other processes hold get UserForgotten. Raises UnknownUser if there is nothing to erase.
         """
-        return self._run(changing.forget_user(self._core, user_id=user_id))
+        return self._run(forgetting.forget_user(self._core, user_id=user_id))
 
     def export(self, path: str | Path, *, user_id: str) -> Exported:
         """Write all of a user's memory as JSON Lines (gzip-compressed if the name ends in ``.gz``)."""
@@ -297,7 +313,7 @@ class Memory:
 
     def reindex(self, *, user_id: str) -> int:
         """Embed a user's memories again with this memory's encoder; how many there were."""
-        return self._run(changing.reindex(self._core, user_id=user_id))
+        return self._run(reindexing.reindex(self._core, user_id=user_id))
 
     def close(self) -> None:
         """Close all files; later calls raise. What was acknowledged is on disk already."""

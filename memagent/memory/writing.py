@@ -1,4 +1,4 @@
-"""The verbs that store: add, add_many, close_session, and deriving summaries and keywords."""
+"""The verbs that store: add, add_many, close_session."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from memagent.bank.bank import MemoryBank
 from memagent.errors import InvalidInput, NotFound, StoreBusy
-from memagent.granularity import derive
+from memagent.memory.association import Graph
 from memagent.memory.core import Core
+from memagent.memory.deriving import derive_sessions
 from memagent.memory.flow import Flow
-from memagent.memory.ids import memory_id
 from memagent.memory.ingest import (
     Encoded,
     SessionPlan,
@@ -27,9 +27,8 @@ from memagent.memory.ingest import (
 )
 from memagent.memory.messages import as_label, as_messages, as_metadata, as_sessions
 from memagent.memory.replies import AddReply, event
-from memagent.memory.sessions import DERIVED, drop_derived
-from memagent.records import Granularity, MemoryUnit, Session, as_utc, to_micros, utc_now
-from memagent.stores.port import ReadTransaction, SessionState, UnitDraft, WriteTransaction
+from memagent.records import MemoryUnit, Session, as_utc, to_micros, utc_now
+from memagent.stores.port import WriteTransaction
 from memagent.stores.sqlite import checked_user_id
 
 if TYPE_CHECKING:
@@ -140,6 +139,7 @@ def _write(
         if not writer.still_true(plans):
             return None
         claim_encoder(core, bank, transaction)
+        Graph(bank, transaction, core.association).leave(writer.continued(plans))
         stored = writer.write(plans)
         core.forget_texts(writer.dropped)
     if writer.has_closed:
@@ -153,9 +153,6 @@ def claim_encoder(core: Core, bank: MemoryBank, transaction: WriteTransaction) -
         transaction.set_encoder(core.encoder.fingerprint, core.encoder.dim)
     else:
         bank.check_encoder()
-
-
-# closing and deriving
 
 
 def close_session(core: Core, session_id: str, *, user_id: str) -> Flow[AddReply]:
@@ -174,102 +171,5 @@ def close_session(core: Core, session_id: str, *, user_id: str) -> Flow[AddReply
 
     core.touch()
     yield mark
-    stored = yield from derive_sessions(core, user_id, only=label)
+    stored = yield from derive_sessions(core, user_id, only=[label])
     return AddReply(results=[event(one) for one in stored])
-
-
-def derive_sessions(core: Core, user_id: str, *, only: str | None = None) -> Flow[list[Stored]]:
-    """Write summaries and keywords of closed sessions that lack them, one transaction a session."""
-    due: list[str] = [only] if only is not None else (yield partial(due_sessions, core, user_id))
-    written: list[Stored] = []
-    for session_id in due:
-        written += yield from _derive(core, user_id, session_id)
-    return written
-
-
-def due_sessions(core: Core, user_id: str) -> list[str]:
-    """The closed sessions of a user that lack their summary and keywords."""
-    with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
-        return [state.id for state in transaction.sessions(closed=True, derived=False)]
-
-
-def _derive(core: Core, user_id: str, session_id: str) -> Flow[list[Stored]]:
-    def read() -> list[str]:
-        with core.banks.lease(user_id) as bank, bank.store.read() as transaction:
-            state = transaction.session(session_id)
-            if state is None or state.derived or not state.closed:
-                return []
-            bank.check_encoder()
-            return _turn_texts(transaction, state)
-
-    texts: list[str] = yield read
-    if not texts:
-        return []
-    units: dict[Granularity, DerivedUnit] = yield partial(_derived_units, core, texts)
-    written: list[Stored] = yield partial(_write_derived, core, user_id, session_id, texts, units)
-    return written
-
-
-def _turn_texts(transaction: ReadTransaction, state: SessionState) -> list[str]:
-    return [unit.text for unit in transaction.units(transaction.keys_of(state.number, Granularity.TURN))]
-
-
-class DerivedUnit(NamedTuple):
-    """The content of a unit that is derived from a session's turns."""
-
-    text: str
-    vector: Vector
-    terms: bytes
-
-
-def _derived_units(core: Core, texts: Sequence[str]) -> dict[Granularity, DerivedUnit]:
-    """What is derived from these turns; with it, under SESSION, the session's vector where that comes from its text."""
-    wanted: dict[Granularity, str] = {}
-    if core.granularities & set(DERIVED):
-        derived = derive(texts, core.vectors)
-        made = {Granularity.SUMMARY: derived.summary, Granularity.KEYWORDS: derived.keywords}
-        wanted = {g: text for g, text in made.items() if g in core.granularities and text}
-    if core.text_vectors:
-        wanted[Granularity.SESSION] = "\n".join(texts)
-    if not wanted:
-        return {}
-    vectors = core.vectors(list(wanted.values()))
-    return {
-        g: DerivedUnit(text, vector, b"" if g is Granularity.SESSION else lexical_terms(text))
-        for (g, text), vector in zip(wanted.items(), vectors, strict=True)
-    }
-
-
-def _write_derived(
-    core: Core, user_id: str, session_id: str, texts: Sequence[str], units: Mapping[Granularity, DerivedUnit]
-) -> list[Stored]:
-    with core.banks.lease(user_id) as bank, bank.store.write() as transaction:
-        state = transaction.session(session_id)
-        if state is None or state.derived or not state.closed or _turn_texts(transaction, state) != texts:
-            return []  # changed meanwhile: whoever changed it has left it to be derived again
-        bank.check_encoder()
-        (own,) = transaction.units([state.unit])
-        stamp = to_micros(utc_now())
-        drafts = [
-            UnitDraft(
-                id=memory_id(bank.store.owner),
-                session=state.number,
-                granularity=granularity,
-                text=unit.text,
-                event_at=to_micros(own.event_at),
-                at=stamp,
-                roles=own.roles,
-                agent_id=state.agent_id,
-                metadata=own.metadata,
-                terms=unit.terms,
-                vector=unit.vector,
-            )
-            for granularity, unit in units.items()
-            if granularity is not Granularity.SESSION
-        ]
-        drop_derived(transaction, state.number)
-        transaction.insert_units(drafts)
-        if Granularity.SESSION in units:
-            transaction.set_vectors({state.unit: units[Granularity.SESSION].vector.astype("<f4").tobytes()})
-        transaction.save_session(replace(state, derived=True))
-        return [Stored(d.id, d.text or "", "ADD", state.id, own.source_ids) for d in drafts]

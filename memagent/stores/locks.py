@@ -9,12 +9,29 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from memagent.errors import StoreBusy
+from memagent.files import sync_directory
+
+_OPEN: dict[int, int] = {}
+"""Descriptors of locks that are held or waited for, and the threads that do."""
+
+
+def _close_those_of_other_threads() -> None:
+    # In a forked child: with its copies, a lock would outlive a parent that is killed.
+    for descriptor, thread in list(_OPEN.items()):
+        if thread != threading.get_ident():
+            del _OPEN[descriptor]
+            with suppress(OSError):
+                os.close(descriptor)
+
+
+os.register_at_fork(after_in_child=_close_those_of_other_threads)
 
 
 class FileLock:
@@ -36,29 +53,39 @@ class FileLock:
             with suppress(OSError):  # what was done under the lock is done
                 # Closing alone would leave the lock with a child that was forked meanwhile and has a copy.
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
-            with suppress(OSError):
-                os.close(descriptor)
+            self._close(descriptor)
+
+    def _open(self) -> int:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _OPEN[descriptor] = threading.get_ident()
+        return descriptor
+
+    @staticmethod
+    def _close(descriptor: int) -> None:
+        del _OPEN[descriptor]
+        with suppress(OSError):
+            os.close(descriptor)
 
     def _acquire(self, deadline: float, what: str) -> int:
         pause = 0.0005
         while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = self._open()
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self._is_current(descriptor):
                     return descriptor
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    os.close(descriptor)
+                    self._close(descriptor)
                     raise StoreBusy(
                         f"{what} is locked by another process", hint="try again, or raise the wait time"
                     ) from None
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.02)
             except BaseException:
-                os.close(descriptor)
+                self._close(descriptor)
                 raise
-            os.close(descriptor)
+            self._close(descriptor)
 
     def _is_current(self, descriptor: int) -> bool:
         # The file may have been erased with its user between our open and our lock.
@@ -67,15 +94,6 @@ class FileLock:
         except FileNotFoundError:
             return False
         return os.path.samestat(there, os.fstat(descriptor))
-
-
-def sync_directory(path: Path) -> None:
-    """Make created, renamed and removed names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_directory(path: Path) -> None:

@@ -7,13 +7,14 @@ Positions in time are integers: microseconds since 1970-01-01 UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from memagent.records import Granularity, MemoryUnit, Message
+from memagent.stores.links import Links
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,14 +152,29 @@ class ReadTransaction(Protocol):
     def messages(self, units: Sequence[int] | None = None) -> Iterator[StoredMessage]:
         """The messages of these turns (None: of all), in the order they were added."""
 
-    def known_message_ids(self, ids: Sequence[str]) -> set[str]:
-        """Which of these message ids exist."""
-
     def history(self, unit_id: str | None = None) -> list[Change]:
         """The changes of one unit (None: of all), oldest first."""
 
     def counts(self) -> dict[str, int]:
         """How many units of each granularity, sessions and messages there are."""
+
+    def links(self) -> Links:
+        """The association graph.
+
+        No node of a session that is gone is in it, or named by it; so much holds after every commit.
+        """
+
+    def links_revision(self) -> int:
+        """The number of the last commit that changed the association graph; 0 if none has."""
+
+    def association(self) -> str | None:
+        """The settings that the association graph was made with, as :meth:`set_association` was told; None: never."""
+
+    def unlinked(self) -> list[int]:
+        """The numbers of the derived sessions whose links are due, ascending.
+
+        They are not in the association graph, or a node of theirs is marked to be fitted again.
+        """
 
 
 class WriteTransaction(ReadTransaction, Protocol):
@@ -186,7 +202,7 @@ class WriteTransaction(ReadTransaction, Protocol):
         """Remove units, their messages, vectors and texts in the change log.
 
         The log keeps that they were deleted, and when; with ``log`` False it forgets them (derived units
-        that are about to be written anew).
+        that are about to be written anew). The nodes made of them leave the association graph.
         """
 
     def append_history(self, changes: Sequence[Change]) -> None:
@@ -197,6 +213,15 @@ class WriteTransaction(ReadTransaction, Protocol):
 
     def set_vectors(self, vectors: Mapping[int, bytes]) -> None:
         """Replace vectors (re-embedding)."""
+
+    def save_links(self, links: Links) -> None:
+        """Store what these nodes initiate, in place of what they initiated before."""
+
+    def delete_links(self, nodes: Iterable[int] | None = None) -> None:
+        """Take nodes (None: all) out of the association graph; those that named them are marked to be fitted again."""
+
+    def set_association(self, settings: str) -> None:
+        """Say what the association graph is made with."""
 
 
 class UserStore(Protocol):

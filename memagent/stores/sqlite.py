@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from memagent.errors import (
+    ErasureFinished,
     InvalidUserId,
     MemagentError,
     StoreBusy,
@@ -26,9 +27,10 @@ from memagent.errors import (
     UnknownUser,
     UserForgotten,
 )
+from memagent.files import sync_directory
 from memagent.records import to_micros, utc_now
 from memagent.stores import sqlite_schema
-from memagent.stores.locks import FileLock, make_directory, sync_directory
+from memagent.stores.locks import FileLock, make_directory
 from memagent.stores.sqlite_errors import DAMAGED, translated
 from memagent.stores.sqlite_user import SQLiteUser, owner_of
 
@@ -64,20 +66,21 @@ class SQLiteStore:
         self.root = root
         self._timeout = timeout
         self._vfs = vfs
+        self._root_is_durable = False
 
     def _path(self, owner: str) -> Path:
         return self.root / "users" / owner[:2] / f"{owner}.db"
 
     def open(self, user_id: str, *, create: bool = False) -> SQLiteUser:
-        """The user's store; raises UnknownUser unless ``create``."""
+        """The user's store; raises UnknownUser unless ``create``, ErasureFinished if that was this call's doing."""
         user_id = checked_user_id(user_id)
         path = self._path(owner_of(user_id))
         for _ in range(_ATTEMPTS):
             with translated(str(path)):
-                self._finish_erasure(path)
+                finished = self._finish_erasure(path)
                 if not path.exists():
                     if not create:
-                        raise _unknown_user(user_id)
+                        raise _unknown_user(user_id, ErasureFinished if finished else UnknownUser)
                     self._create(path, user_id)
             with suppress(UserForgotten):
                 return self._opened(path, user_id)
@@ -109,7 +112,7 @@ class SQLiteStore:
 
         Its name is made durable before the first commit.
         """
-        make_directory(path.parent)
+        self._make_directory(path.parent)
         with self._locked(path):
             if path.exists():
                 return
@@ -127,6 +130,14 @@ class SQLiteStore:
                 with suppress(OSError):
                     partial.unlink(missing_ok=True)
                 raise
+
+    def _make_directory(self, path: Path) -> None:
+        make_directory(path)
+        if not self._root_is_durable:
+            # Made before, by a process that was killed before its name was synced, or by somebody else.
+            with suppress(PermissionError):
+                sync_directory(self.root.absolute().parent)
+            self._root_is_durable = True
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
@@ -169,25 +180,27 @@ class SQLiteStore:
     # erasure
 
     def forget(self, user_id: str) -> None:
-        """Erase every file of a user. Waits for writers; a handle that stays open elsewhere finds out."""
+        """Erase every file of a user, also those that an erasure or a first call that was cut off has left.
+
+        Waits for writers; a handle that stays open elsewhere finds out. Raises UnknownUser if there is no file.
+        """
         path = self._path(owner_of(checked_user_id(user_id)))
         with translated(str(path)):
             if not any(path.with_suffix(suffix).exists() for suffix in (".db", ".lock", *_PARTS)):
                 raise _unknown_user(user_id)
-            known = any(path.with_suffix(suffix).exists() for suffix in (".db", ".db-wal", ".forgotten"))
             with self._locked(path):
                 if path.exists():
                     # From here on the user is gone.
                     path.replace(path.with_suffix(_PARTS[-1]))
                     sync_directory(path.parent)
                 self._sweep(path)
-        if not known:
-            raise _unknown_user(user_id)
 
-    def _finish_erasure(self, path: Path) -> None:
-        if path.with_suffix(_PARTS[-1]).exists():
-            with self._locked(path):
-                pass
+    def _finish_erasure(self, path: Path) -> bool:
+        """Finish what was cut off; whether there was something to finish."""
+        if not path.with_suffix(_PARTS[-1]).exists():
+            return False
+        with self._locked(path):
+            return True
 
     def _sweep(self, path: Path) -> None:
         """Remove what is left of an erased user, what marks it last. The caller holds the lock."""
@@ -248,9 +261,9 @@ class MemoryOnlyStore:
         user.close()
 
 
-def _unknown_user(user_id: str) -> UnknownUser:
+def _unknown_user(user_id: str, kind: type[UnknownUser] = UnknownUser) -> UnknownUser:
     shown = repr(user_id if len(user_id) <= 64 else user_id[:61] + "...")
-    return UnknownUser(f"nothing is stored for user {shown}", hint="add something first")
+    return kind(f"nothing is stored for user {shown}", hint="add something first")
 
 
 def _unknown_owner() -> UnknownMemory:

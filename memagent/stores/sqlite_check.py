@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from zlib import crc32
 
 import apsw
+import numpy as np
 
 
-def checksum(*values: str | bytes | int | None) -> int:
+def checksum(*values: str | bytes | float | None) -> int:
     """What ``verify`` recomputes to find silent damage in a row: a CRC-32 of its columns."""
     return crc32(b"\x1f".join(map(_bytes, values)))
 
 
-def _bytes(value: str | bytes | int | None) -> bytes:
+def _bytes(value: str | bytes | float | None) -> bytes:
     if value is None:
         return b"\0"
     if isinstance(value, bytes):
         return value
-    return value.encode() if isinstance(value, str) else b"%d" % value
+    if isinstance(value, str):
+        return value.encode()
+    return b"%d" % value if isinstance(value, int) else struct.pack("<d", value)
 
 
 def check_rows(connection: apsw.Connection) -> list[str]:
@@ -34,6 +38,19 @@ def check_rows(connection: apsw.Connection) -> list[str]:
             problems.append(f"{label}: {error}")
     for label, sql in _ORPHANS:
         problems += [f"{label} {row[0]}" for row in connection.execute(sql)]
+    return problems or _bad_targets(connection)
+
+
+def _bad_targets(connection: apsw.Connection) -> list[str]:
+    """Links to what is not in the graph, and thus perhaps to a session that is gone."""
+    nodes = [row[0] for row in connection.execute("select node from links")]
+    problems = []
+    for node, targets in connection.execute("select node, targets from links"):
+        if not isinstance(targets, bytes) or len(targets) % 8:
+            problems.append(f"links of node {node}: unreadable")
+            continue
+        missing = np.setdiff1d(np.frombuffer(targets, "<i8"), nodes)
+        problems += [f"link of node {node} to the missing node {target}" for target in missing.tolist()]
     return problems
 
 
@@ -55,6 +72,7 @@ _CONTENT = {
                created_at, cast(attachments as blob), cast(content as blob)
         from messages
         """,
+    "links of node": "select node, checksum, node, floor, targets from links",
     "change": "select seq, checksum, cast(unit as blob), cast(event as blob), at, cast(old_text as blob) from changes",
 }
 
@@ -69,6 +87,19 @@ _ORPHANS = (
         """
         select number from sessions s
         where turns != (select count(*) from units u where u.session = s.number and u.granularity = 'turn')
+        """,
+    ),
+    ("node of a missing session:", "select node from links where node / 4 not in (select number from sessions)"),
+    (
+        "node without unit:",
+        """
+        select node from links
+        where not exists (
+            select 1 from units u
+            where u.session = node / 4
+            and u.granularity = case node % 4 when 0 then 'session' when 1 then 'turn' when 2 then 'summary'
+                                else 'keywords' end
+        )
         """,
     ),
 )

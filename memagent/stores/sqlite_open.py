@@ -8,9 +8,10 @@ from pathlib import Path
 import apsw
 
 from memagent.errors import StoreCorrupt, StoreReadOnly
-from memagent.stores.locks import sync_directory
+from memagent.files import replacing
 from memagent.stores.sqlite_errors import DAMAGED
 from memagent.stores.sqlite_schema import WRITE_AHEAD
+from memagent.stores.user_file import Stamp, log_of, status_of
 
 
 def in_memory(image: bytes | None) -> apsw.Connection:
@@ -34,20 +35,38 @@ def writable(path: Path, vfs: str | None) -> apsw.Connection:
     return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
 
 
-def read_only(path: Path, vfs: str | None) -> apsw.Connection:
-    """A connection that needs nothing but the file itself; raises StoreReadOnly if that does not hold everything.
+def _size(path: Path) -> int:
+    status = status_of(path)
+    return status.st_size if status else 0
 
-    A read-only directory has no place for the shared-memory file of write-ahead logging; the file can be read all the
-    same when nothing is left in its log.
+
+def read_only(path: Path, vfs: str | None) -> tuple[apsw.Connection, Stamp | None]:
+    """A connection to a file in a directory that cannot be written; raises StoreReadOnly if that cannot be read.
+
+    As long as the file has a log, whoever writes it (through another mount) keeps shared memory beside it, and the
+    connection sees their commits. Without a log there is no place for shared memory, but none is needed: the file
+    holds everything itself. Then it is read without locks, and the stamp tells when it must be opened again.
     """
-    logs = [path.with_name(path.name + ending) for ending in ("-wal", "-journal")]
-    if any(log.exists() and log.stat().st_size for log in logs):
-        raise StoreReadOnly(
-            f"{path} was not closed cleanly and cannot be recovered in a read-only directory",
-            hint="make the directory writable once, or copy it to a writable place",
-        )
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    return apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags, vfs=vfs)
+    unclean = StoreReadOnly(
+        f"{path} was not closed cleanly and cannot be recovered in a read-only directory",
+        hint="make the directory writable once, or copy it to a writable place",
+    )
+    stamp = Stamp.of(path)
+    if _size(path.with_name(path.name + "-journal")):
+        raise unclean
+    if not _size(log_of(path)):
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        return apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags, vfs=vfs), stamp
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    try:
+        connection.execute("select count(*) from sqlite_schema").fetchall()
+    except apsw.CantOpenError as error:
+        connection.close()
+        raise unclean from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection, None
 
 
 def set_up(connection: apsw.Connection, timeout: float) -> None:
@@ -84,10 +103,7 @@ def close_without_checkpoint(connection: apsw.Connection) -> None:
 
 def copy_to(connection: apsw.Connection, target: Path) -> None:
     """Write all that a connection sees to a new file, which appears, durably, only when it is complete."""
-    partial = target.with_name(target.name + ".partial")
-    try:
-        partial.unlink(missing_ok=True)
-        partial.touch(mode=0o600)
+    with replacing(target) as partial:
         copy = apsw.Connection(str(partial))
         try:
             with copy.backup("main", connection, "main") as backup:
@@ -98,10 +114,3 @@ def copy_to(connection: apsw.Connection, target: Path) -> None:
         with partial.open("r+b") as file:
             file.seek(18)
             file.write(WRITE_AHEAD)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_directory(target.absolute().parent)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apsw
 import numpy as np
 
 from memagent.errors import StoreCorrupt
 from memagent.records import Attachment, Granularity, MemoryUnit, Message, from_micros
+from memagent.stores.links import Links, stored_links
 from memagent.stores.port import Attributes, Change, Delta, IndexRow, SessionState, StoredMessage
 from memagent.stores.sqlite_errors import DAMAGED
-
-if TYPE_CHECKING:
-    pass
 
 _UNIT_COLUMNS = (
     "u.key, u.id, s.id, u.granularity, u.event_at, u.created_at, u.updated_at, u.agent_id, u.roles, u.sources, "
@@ -38,7 +36,6 @@ def marks(values: Sequence[object]) -> str:
 
 _UNREADABLE = (ValueError, TypeError, KeyError, OverflowError)
 """What decoding a damaged row can raise."""
-
 
 _TEXT = (str, type(None))
 _BYTES = (bytes, type(None))
@@ -291,14 +288,6 @@ class Rows:
             raise _damaged(error) from error
         return StoredMessage(unit, message, created_at)
 
-    def known_message_ids(self, ids: Sequence[str]) -> set[str]:
-        """Which of these message ids exist."""
-        known: set[str] = set()
-        for start in range(0, len(ids), _BATCH):
-            batch = ids[start : start + _BATCH]
-            known.update(row[0] for row in self._all(f"select id from messages where id in ({marks(batch)})", batch))
-        return known
-
     def history(self, unit_id: str | None = None) -> list[Change]:
         """The changes of one unit (None: of all), oldest first.
 
@@ -334,3 +323,27 @@ class Rows:
             "sessions": self._value("select count(*) from sessions"),
             "messages": self._value("select count(*) from messages"),
         }
+
+    def links(self) -> Links:
+        """The association graph."""
+        try:
+            return stored_links(self._all("select node, floor, targets from links order by node"))
+        except _UNREADABLE as error:
+            raise _damaged(error) from error
+
+    def links_revision(self) -> int:
+        """The number of the last commit that changed the association graph."""
+        value = self._value("select value from meta where name = 'links'")
+        return value if isinstance(value, int) else 0
+
+    def association(self) -> str | None:
+        """The settings that the association graph was made with."""
+        value = self._value("select value from meta where name = 'association'")
+        return value if isinstance(value, str) else None
+
+    def unlinked(self) -> list[int]:
+        """The numbers of the derived sessions whose links are due."""
+        missing = "number not in (select node / 4 from links)"
+        marked = "number in (select node / 4 from links where floor is null)"
+        sql = f"select number from sessions where derived = 1 and ({missing} or {marked}) order by number"
+        return [row[0] for row in self._all(sql)]

@@ -1,7 +1,7 @@
 """The tables of a user's file and how older files become newer ones.
 
-``units``, ``messages`` and ``changes`` are the truth; ``vectors`` and ``units.terms`` are derived from it and could
-be computed again. Text columns come last in their rows, so that reading the columns before them does not
+``units``, ``messages`` and ``changes`` are the truth; ``vectors``, ``units.terms`` and ``links`` are derived from it
+and could be computed again. Text columns come last in their rows, so that reading the columns before them does not
 touch the overflow pages of long texts.
 """
 
@@ -93,7 +93,22 @@ def m001_tables(connection: apsw.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_tables,)
+def m002_association(connection: apsw.Connection) -> None:
+    """The association graph, one row a node; ``node`` is its session's number * 4 + its kind."""
+    connection.execute(
+        """
+        create table links (
+            node integer primary key,
+            floor real,
+            checksum integer not null,
+            targets blob not null
+        );
+        insert into meta values ('links', 0), ('association', null);
+        """
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_tables, m002_association)
 """Migration ``i`` brings a file from version i to i + 1; a released one is never edited."""
 
 

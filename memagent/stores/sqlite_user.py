@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import apsw
 
@@ -14,22 +14,22 @@ from memagent.errors import (
     MemagentError,
     StoreBusy,
     StoreCorrupt,
-    StoreError,
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
     UserForgotten,
 )
+from memagent.files import Identity, identity_of, sync_directory
+from memagent.forks import FORK_HINT, FORKS, leave_alone
 from memagent.stores import sqlite_open, sqlite_schema, sqlite_scrub
-from memagent.stores.forks import FORKS
-from memagent.stores.locks import FileLock, sync_directory
 from memagent.stores.sqlite_check import check_rows
 from memagent.stores.sqlite_errors import DAMAGED, translate, translated, translated_sqlite
 from memagent.stores.sqlite_rows import Rows
 from memagent.stores.sqlite_writing import WritingRows
+from memagent.stores.turns import Deadline, Turns
+from memagent.stores.user_file import UserFile, forgotten
 
 _MAX_WAIT = 1_000_000.0  # seconds; threading and SQLite take no infinity
-_FORK_HINT = "start processes with 'spawn', or fork while no call is under way"
 _CLOSING_WAIT = 1.0  # seconds that closing waits for other writers before it leaves the log to them
 
 
@@ -44,18 +44,18 @@ class SQLiteUser:
         self, path: Path | None, *, timeout: float, vfs: str | None = None, image: bytes | None = None
     ) -> None:
         self.path = path
+        self._file = UserFile(path)
+        self._where = self._file.where
         self._timeout = min(timeout, _MAX_WAIT)
         self._vfs = vfs
-        self._mutex = threading.RLock()
-        self._where = "memory" if path is None else str(path)
-        self._lock = None if path is None else FileLock(path.with_suffix(".lock"))
-        self._identity: tuple[int, int] | None = None
+        self._turns = Turns(self._where)
         self._begun: object = None
         self._connection: apsw.Connection | None = None
+        self._transaction: Literal["read", "write"] | None = None
         self._read_only = False
         self._closed = False
         self._lost = False
-        with self._exclusive(), self._translated():
+        with self._held(), self._translated():
             FORKS.register(self)
             self._connection = self._opened(image)
             self.user_id, self._begun = sqlite_open.begun_by(self._connection, self._where)
@@ -65,27 +65,28 @@ class SQLiteUser:
 
     def _opened(self, image: bytes | None = None) -> apsw.Connection:
         """A new connection; to the same file as before, if there was one before."""
-        if self.path is None:
+        path = self.path
+        if path is None:
             return sqlite_open.in_memory(image)
-        before = _identity(self.path)
-        if before is None or self._identity not in (None, before):
-            raise _forgotten()
+        before = identity_of(path)
+        if before is None or self._file.identity not in (None, before):
+            raise forgotten()
         if before in FORKS.unsafe:
-            raise StoreUnavailable(f"{self._where} was in use when this process was forked", hint=_FORK_HINT)
+            raise StoreUnavailable(f"{self._where} was in use when this process was forked", hint=FORK_HINT)
         try:
-            connection = self._connect(self.path)
+            connection = self._connect(path)
         except apsw.CantOpenError:
-            if _identity(self.path) != before:
-                raise _forgotten() from None
+            if identity_of(path) != before:
+                raise forgotten() from None
             raise
-        self._identity = before
+        self._file.identity = before
         try:
-            self._still_there()
+            self._file.check_there()
             self._configure(connection)
-            self._still_there()  # or the log might be that of a user begun anew
+            self._file.check_there()  # or the log might be that of a user begun anew
             begun = sqlite_open.begun_by(connection, self._where)
             if self._begun is not None and begun != (self.user_id, self._begun):
-                raise _forgotten()  # the file of a user begun anew may have got the number of the erased one
+                raise forgotten()  # the file of a user begun anew may have got the number of the erased one
         except BaseException:
             connection.close()
             raise
@@ -93,101 +94,103 @@ class SQLiteUser:
 
     def _connect(self, path: Path) -> apsw.Connection:
         self._read_only = not sqlite_open.is_writable(path)
-        return (sqlite_open.read_only if self._read_only else sqlite_open.writable)(path, self._vfs)
+        self._file.stamp = None
+        if not self._read_only:
+            return sqlite_open.writable(path, self._vfs)
+        connection, self._file.stamp = sqlite_open.read_only(path, self._vfs)
+        return connection
 
     def _configure(self, connection: apsw.Connection) -> None:
         sqlite_open.set_up(connection, self._timeout)
         if sqlite_schema.is_current(connection):
             if not self._read_only and connection.pragma("journal_mode") != "wal":
-                with self._file_lock():  # a copy made by other means than ours
+                with self._file.locked(self._timeout):  # a copy made by other means than ours
                     connection.pragma("journal_mode", "wal")
             return
         if self._read_only:
             raise StoreReadOnly(f"{self._where} must be migrated and cannot be written", hint="open it writable once")
-        with self._file_lock():
+        with self._file.locked(self._timeout):
             sqlite_schema.migrate(connection)
 
     def _live(self) -> apsw.Connection:
-        """The connection; opened again if a fork has closed it."""
-        if self._lost:
-            raise StoreUnavailable(f"{self._where} was in use when this process was forked", hint=_FORK_HINT)
-        self._still_there()
+        """The connection; opened again if a fork has closed it, or if it does not see what is in the file now."""
+        self._check_usable()
+        self._file.check_there()
+        if self._transaction is None and not self._file.is_as_opened():
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
         if self._connection is None:
-            if self._closed:
-                raise StoreUnavailable(f"{self._where} was closed", hint="open the user again")
             self._connection = self._opened()
         return self._connection
 
-    # locks
+    def _check_usable(self) -> None:
+        if self._lost:
+            raise StoreUnavailable(f"{self._where} was in use when this process was forked", hint=FORK_HINT)
+        if self._closed and self._connection is None:
+            self._file.check_there()  # an erasure is the reason then
+            raise StoreUnavailable(f"{self._where} was closed", hint="open the user again")
+
+    # locks: see memagent.stores.turns
+
+    def _held(self) -> AbstractContextManager[None]:
+        return self._turns.held(Deadline(self._timeout))
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        if not self._mutex.acquire(timeout=self._timeout):
-            raise StoreBusy(f"{self._where} is in use by other threads", hint="try again, or raise the wait time")
-        try:
-            yield
-        finally:
-            self._mutex.release()
+    def _alone(self) -> Iterator[apsw.Connection]:
+        """The connection, while the writers of all processes and the erasure of the user are excluded.
 
-    @contextmanager
-    def _file_lock(self, wait: float | None = None) -> Iterator[None]:
-        """Exclude the writers of all processes, and the erasure of the user."""
-        if self._lock is None or self.path is None:
-            yield
-            return
-        self._still_there()  # or the lock file of a user who is gone would be made anew
-        with self._lock.held(self._timeout if wait is None else wait, what=self._where):
-            if not self.path.exists():
-                self._lock.path.unlink(missing_ok=True)
-            self._still_there()
-            yield
+        The file's lock comes first: while this thread waits for other processes, other threads read.
+        """
+        deadline = Deadline(self._timeout)
+        with self._turns.writing(deadline), self._file.locked(deadline.left()), self._turns.held(deadline):
+            self._file.is_locked = True
+            try:
+                yield self._live()
+            finally:
+                self._file.is_locked = False
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Run a block; errors of SQLite and of the system leave it as ours, as UserForgotten if the file is gone."""
-        with self._noticing(), translated(self._where):
+        with self._file.noticing(), translated(self._where):
             yield
-
-    @contextmanager
-    def _noticing(self) -> Iterator[None]:
-        try:
-            yield
-        except StoreError:
-            self._still_there()  # an erasure takes files away at any moment: then it is the reason
-            raise
-
-    def _still_there(self) -> None:
-        """Raise UserForgotten if the file was erased (and perhaps begun anew) since it was opened."""
-        if self.path is None:
-            if self._closed:
-                raise _forgotten()
-        elif self._identity is not None and _identity(self.path) != self._identity:
-            raise _forgotten()
 
     # transactions
 
     @contextmanager
     def read(self) -> Iterator[Rows]:
-        """A reading transaction: one consistent state of the file."""
-        with self._exclusive(), self._noticing(), translated_sqlite(self._where):
+        """A reading transaction: one consistent state of the file. Inside another of the same thread: that state."""
+        with self._held(), self._file.noticing(), translated_sqlite(self._where):
             with translated(self._where):
                 connection = self._live()
-                connection.execute("begin")
+                inside = self._transaction
+                if inside is None:
+                    connection.execute("begin")
+            if inside is not None:
+                if inside == "write":
+                    raise InvalidInput(
+                        "a user's memory is read inside a change of the same user", hint="read before or after it"
+                    )
+                yield Rows(connection, self.user_id)
+                return
+            self._transaction = "read"
             try:
                 yield Rows(connection, self.user_id)
             finally:
+                self._transaction = None
                 self._roll_back(connection)
 
     @contextmanager
     def write(self) -> Iterator[WritingRows]:
         """A writing transaction: durable when the block is left, without trace when it raises."""
-        with self._noticing(), ExitStack() as locks, translated_sqlite(self._where):
-            locks.enter_context(self._exclusive())
+        with self._file.noticing(), ExitStack() as locks, translated_sqlite(self._where):
             with translated(self._where):
-                connection = self._live()
+                self._check_usable()
                 if self._read_only:
                     raise StoreReadOnly(f"{self._where} cannot be written", hint="check the mount and its permissions")
-                locks.enter_context(self._file_lock())
+                connection = locks.enter_context(self._alone())
+            self._transaction = "write"
             try:
                 rows = self._begin(connection)
                 yield rows
@@ -197,6 +200,8 @@ class SQLiteUser:
             except BaseException:
                 self._roll_back(connection)
                 raise
+            finally:
+                self._transaction = None
             if rows.deleted:
                 self._scrub(connection, self._timeout)
 
@@ -245,7 +250,7 @@ class SQLiteUser:
 
     def encoder(self) -> tuple[str, int] | None:
         """Fingerprint and width of the stored vectors."""
-        with self._exclusive(), self._translated():
+        with self._held(), self._translated():
             try:
                 row = self._live().execute("select fingerprint, dim from encoders").fetchone()
             except UnicodeDecodeError:
@@ -254,87 +259,86 @@ class SQLiteUser:
 
     def backup(self, target: Path) -> None:
         """Write a complete copy through SQLite's backup interface; ``target`` appears only when it is complete."""
-        with self._exclusive(), translated(str(target)):
+        with self._held(), self._file.noticing(), translated(str(target)):
             connection = self._live()
-            if self._identity is not None and _identity(target) == self._identity:
+            if self._file.identity is not None and identity_of(target) == self._file.identity:
                 raise InvalidInput(f"{target} is the user's own file", hint="write the copy somewhere else")
             sqlite_open.copy_to(connection, target)
 
     def check(self) -> list[str]:
         """Problems found in the file. Finishes an erasure that was cut off."""
-        with self._exclusive(), self._translated():
-            connection = self._live()
-            problems = []
-            if not self._read_only and self._scrub_is_due(connection):
+        problems = []
+        with self._translated():
+            with self._held():
+                is_due = not self._read_only and self._scrub_is_due(self._live())
+            if is_due:
                 try:
-                    with self._file_lock():
+                    with self._alone() as connection:
                         self._scrub(connection, self._timeout)
                 except (StoreBusy, StoreFull, StoreUnavailable) as error:
                     problems.append(str(error))
-            return problems + check_rows(connection)
+            with self._held():
+                return problems + check_rows(self._live())
 
     def close(self) -> None:
         """Release the file; the object cannot be used afterwards."""
-        with self._exclusive(), translated(self._where):
+        with translated(self._where), ExitStack() as locks:
+            may_empty_log = self._excludes_writers(locks)
+            locks.enter_context(self._held())
             self._closed = True
+            self._file.is_gone = self.path is None
             connection, self._connection = self._connection, None
             if connection is None:
                 return
-            if self._read_only or self.path is None:
+            if may_empty_log:
                 connection.close()
-                return
-            try:
-                with self._file_lock(min(self._timeout, _CLOSING_WAIT)):
-                    connection.close()
-            except (UserForgotten, StoreBusy, OSError):
+            else:
                 sqlite_open.close_without_checkpoint(connection)
 
-    # forks: see memagent.stores.forks
+    def _excludes_writers(self, locks: ExitStack) -> bool:
+        """Whether there is no other writer, and will be none until ``locks`` is left."""
+        if self._read_only or self._connection is None:
+            return self._read_only
+        deadline = Deadline(self._timeout)
+        try:
+            locks.enter_context(self._turns.writing(deadline))
+            locks.enter_context(self._file.locked(min(deadline.left(), _CLOSING_WAIT)))
+        except (UserForgotten, StoreBusy, OSError):
+            return False
+        return True
+
+    # forks: see memagent.forks
 
     def pause(self, timeout: float) -> bool:
         """Close the connection between two transactions and keep other threads out, until :meth:`resume`."""
-        if not self._mutex.acquire(timeout=timeout):
+        if not self._turns.pause(timeout):
             return False
         connection = self._connection
         if connection is None or self.path is None:
             return True
-        if connection.in_transaction:  # of this very thread: the mutex is reentrant
-            self._mutex.release()
+        if self._transaction is not None:  # of this very thread: it may take its turn inside its own
+            self._turns.resume()
             return False
         try:
             sqlite_open.close_without_checkpoint(connection)
         except apsw.Error:
-            self._mutex.release()
+            self._turns.resume()
             return False
         self._connection = None
         return True
 
-    def resume(self) -> None:
+    def resume(self, *, in_child: bool) -> None:
         """Let other threads in again."""
-        self._mutex.release()
+        self._turns.resume(in_child=in_child)
 
-    def abandon(self) -> tuple[int, int] | None:
+    def abandon(self) -> Identity | None:
         """In a forked child: leave the parent's connection alone for good, even when the process ends."""
-        import ctypes
-
         connection, self._connection = self._connection, None
-        self._mutex = threading.RLock()
+        self._turns.abandon()
         self._lost = True
         if connection is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-        return self._identity
-
-
-def _forgotten() -> UserForgotten:
-    return UserForgotten("the user was forgotten while this handle was open", hint="open the user again")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return (status.st_dev, status.st_ino)
+            leave_alone(connection)
+        return self._file.identity
 
 
 def owner_of(user_id: str) -> str:

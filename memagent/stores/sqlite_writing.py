@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from memagent.errors import DuplicateId
 from memagent.records import to_micros
+from memagent.stores.links import Links, nodes_of_units
 from memagent.stores.port import Change, SessionState, StoredMessage, UnitDraft
 from memagent.stores.sqlite_check import checksum
 from memagent.stores.sqlite_rows import Rows, batches, marks
@@ -159,7 +161,9 @@ class WritingRows(Rows):
         """Remove units, their messages, vectors and texts in the change log."""
         for batch in batches(keys):
             wanted = marks(batch)
-            ids = [row[0] for row in self._all(f"select id from units where key in ({wanted})", batch)]
+            rows = self._all(f"select id, session, granularity from units where key in ({wanted})", batch)
+            self.delete_links(nodes_of_units((session, granularity) for _, session, granularity in rows))
+            ids = [row[0] for row in rows]
             if log:
                 self._blank_history(ids)
                 self._log([(unit_id, "DELETE", at, None) for unit_id in ids])
@@ -213,3 +217,46 @@ class WritingRows(Rows):
             "on conflict (unit) do update set checksum = ?3, data = ?2",
             rows,
         )
+
+    # the association graph
+
+    def save_links(self, links: Links) -> None:
+        """Store what these nodes initiate."""
+        ends = np.cumsum(links.counts)
+        targets = np.split(links.targets.astype("<i8"), ends[:-1])
+        self._connection.executemany(
+            "insert or replace into links (node, floor, targets, checksum) values (?, ?, ?, ?)",
+            [
+                (*row, checksum(*row))
+                for node, floor, named in zip(links.nodes.tolist(), links.floors.tolist(), targets, strict=False)
+                # A NaN is stored as null. SQLite stores no -0.0.
+                for row in [(node, None if math.isnan(floor) else floor + 0.0, named.tobytes())]
+            ],
+        )
+        self._links_changed()
+
+    def delete_links(self, nodes: Iterable[int] | None = None) -> None:
+        """Take nodes out of the association graph; those that named them are marked to be fitted again."""
+        if nodes is None:
+            self._connection.execute("delete from links")
+            self._links_changed()
+            return
+        gone = [
+            row[0]
+            for batch in batches(list(nodes))
+            for row in self._all(f"select node from links where node in ({marks(batch)})", batch)
+        ]
+        if not gone:
+            return
+        before = self.links()
+        after = before.without(gone)
+        self._connection.executemany("delete from links where node = ?", [(node,) for node in gone])
+        self.save_links(after.chosen(after.counts != before.counts[np.isin(before.nodes, after.nodes)]))
+
+    def set_association(self, settings: str) -> None:
+        """Say what the association graph is made with."""
+        self._connection.execute("update meta set value = ? where name = 'association'", (settings,))
+        self._links_changed()
+
+    def _links_changed(self) -> None:
+        self._connection.execute("update meta set value = ? where name = 'links'", (self._revision,))

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from memagent.errors import DuplicateId, InvalidUserId, UnknownMemory, UnknownUser, UserForgotten
 from memagent.records import Granularity
+from memagent.stores.links import Links
 from memagent.testing.store_contents import StoreContentsContract
 from memagent.testing.store_drafts import AT, add_session, added, draft, everything, vector
+from memagent.testing.store_links import StoreLinksContract
 
 if TYPE_CHECKING:
     from memagent.stores.port import MemoryStore, UserStore
@@ -39,7 +42,7 @@ class Interrupted(BaseException):
     """Stands for what ends a block without being an error: a signal, a cancelled task."""
 
 
-class MemoryStoreContract(StoreContentsContract):
+class MemoryStoreContract(StoreContentsContract, StoreLinksContract):
     """Tests of one store."""
 
     @pytest.fixture
@@ -122,6 +125,8 @@ class MemoryStoreContract(StoreContentsContract):
                 writer.replace_unit(keys[1], draft(1, "s.0", "other"), old_text="one")
                 writer.delete_units([keys[2]], at=AT)
                 writer.set_encoder("other", 8)
+                writer.set_association("other")
+                writer.save_links(Links.of([(4, 0.5, np.array([], np.int64))]))
                 raise kind("stop")
 
         with pytest.raises(kind):
@@ -248,6 +253,8 @@ class MemoryStoreContract(StoreContentsContract):
         with ann.write() as writer:
             writer.replace_unit(keys[1], draft(1, "s.0", "uno"), old_text="one")
             writer.delete_units([keys[2]], at=AT)
+            writer.set_association("by hand")
+            writer.save_links(Links.of([(4, 0.5, np.array([], np.int64))]))
         with ann.read() as reader:
             before = everything(reader)
         ann.close()

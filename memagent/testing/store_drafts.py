@@ -96,4 +96,8 @@ def everything(reader: ReadTransaction) -> list[Any]:
         list(reader.messages()),
         reader.history(),
         reader.counts(),
+        [column.tobytes() for column in reader.links()],
+        reader.links_revision(),
+        reader.association(),
+        reader.unlinked(),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ from memagent.records import Granularity, MemoryUnit, Ranked, from_micros
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memagent.bank.port import LexicalUnit
+    from memagent.bank.port import Edges, LexicalUnit
+    from memagent.lexical import Related
     from memagent.records import Vector, Vectors
 
 _BY = {"turn": Granularity.TURN, "summary": Granularity.SUMMARY, "keywords": Granularity.KEYWORDS}
@@ -47,28 +48,31 @@ def word_vector(text: str, dim: int = 32) -> Vector:
 
 
 def history(turns: Sequence[tuple[int, str]], dim: int = 32) -> list[ViewUnit]:
-    """Turn, session, summary and keyword units of ``(session number, text)`` turns.
+    """Units of every granularity from ``(session number, text)`` turns.
 
-    Keys count from 1: the turns in the order given, then a session, a summary (its first turn) and a
-    keyword unit (its longest word) for each session.
+    Keys count from 1: the turns in the order given, then a session, a summary (its first turn) and a keyword unit (its
+    longest word) for each session, then the combinations of the sessions.
     """
-    units = [
-        ViewUnit(key=key, session=session, text=text, vector=word_vector(text, dim), event_at=key)
-        for key, (session, text) in enumerate(turns, start=1)
-    ]
+    units: list[ViewUnit] = []
+
+    def add(session: int, granularity: Granularity, text: str) -> None:
+        key, vector = len(units) + 1, word_vector(text, dim)
+        units.append(
+            ViewUnit(key=key, session=session, text=text, vector=vector, granularity=granularity, event_at=key)
+        )
+
+    for session, text in turns:
+        add(session, Granularity.TURN, text)
+    parts: dict[int, tuple[str, str, str]] = {}
     for session in sorted({session for session, _ in turns}):
         texts = [text for number, text in turns if number == session]
-        derived = {
-            Granularity.SESSION: "\n".join(texts),
-            Granularity.SUMMARY: texts[0],
-            Granularity.KEYWORDS: max([*_words(" ".join(texts)), ""], key=len),
-        }
-        for granularity, text in derived.items():
-            key = len(units) + 1
-            vector = word_vector(text, dim)
-            units.append(
-                ViewUnit(key=key, session=session, text=text, vector=vector, granularity=granularity, event_at=key)
-            )
+        parts[session] = (texts[0], max([*_words(" ".join(texts)), ""], key=len), "\n".join(texts))
+        summary, keywords, whole = parts[session]
+        add(session, Granularity.SESSION, whole)
+        add(session, Granularity.SUMMARY, summary)
+        add(session, Granularity.KEYWORDS, keywords)
+    for session, said in parts.items():
+        add(session, Granularity.COMBINATION, "\n".join(said))
     return units
 
 
@@ -80,9 +84,19 @@ class ArrayView:
     A window is a visible turn with the visible turns before and after it in its session.
     """
 
-    def __init__(self, units: Sequence[ViewUnit], *, hidden: Collection[int] = (), user_id: str = "someone") -> None:
-        """``hidden``: keys of units that the view must not show."""
+    def __init__(
+        self,
+        units: Sequence[ViewUnit],
+        *,
+        hidden: Collection[int] = (),
+        user_id: str = "someone",
+        edges: Edges | None = None,
+        encoder: str = "words",
+    ) -> None:
+        """``hidden``: keys of units that the view must not show; ``edges``: what :meth:`edges` answers."""
         self._user_id = user_id
+        self._encoder = encoder
+        self._edges = edges
         self._units = sorted((unit for unit in units if unit.key not in hidden), key=lambda unit: unit.key)
         self._by_key = {unit.key: unit for unit in self._units}
         self._dim = len(units[0].vector) if units else 0
@@ -91,6 +105,11 @@ class ArrayView:
     def user_id(self) -> str:
         """Whose memory this is."""
         return self._user_id
+
+    @property
+    def encoder(self) -> str:
+        """The fingerprint given."""
+        return self._encoder
 
     def columns(self, granularity: Granularity) -> Columns:
         """The visible units of a granularity."""
@@ -112,10 +131,23 @@ class ArrayView:
             index=np.array([sessions.index(unit.session) for unit in turns], dtype=np.int64),
         )
 
+    def turn_lengths(self) -> NDArray[np.float64]:
+        """How long the sum of the vectors of each session's turns is; 0.0 below a millionth."""
+        turns = self._of(Granularity.TURN)
+        sessions = sorted({unit.session for unit in turns})
+        sums = [np.sum([unit.vector for unit in turns if unit.session == session], axis=0) for session in sessions]
+        lengths = [float(np.linalg.norm(total)) for total in sums]
+        return np.array([length if length >= 1e-6 else 0.0 for length in lengths], dtype=np.float64)
+
     def similarities(self, vector: Vector, granularity: Granularity) -> NDArray[np.float32]:
         """Cosine of ``vector`` with each visible unit."""
         # Row by row: a matrix product may round equal rows differently.
         return np.array([np.dot(unit.vector, vector) for unit in self._of(granularity)], dtype=np.float32)
+
+    def similarities_many(self, vectors: Vectors, granularity: Granularity) -> NDArray[np.float32]:
+        """Cosines of several vectors with each visible unit."""
+        rows = [self.similarities(vector, granularity) for vector in vectors]
+        return np.array(rows, dtype=np.float32).reshape(len(vectors), len(self._of(granularity)))
 
     def nearest(self, vector: Vector, k: int, *, granularity: Granularity, exclude: Sequence[int] = ()) -> Ranked:
         """The k visible units closest to ``vector``."""
@@ -123,18 +155,24 @@ class ArrayView:
         keys = self.columns(granularity).keys.tolist()
         return _ranked([(key, score) for key, score in zip(keys, scores, strict=True) if key not in exclude], k)
 
-    def lexical(self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75) -> NDArray[np.float64]:
+    def lexical(
+        self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75, related: Related | None = None
+    ) -> NDArray[np.float64]:
         """BM25 score of each visible document."""
         documents = [Counter(_words(document)) for document in self._documents(by)]
         mean = sum(counts.total() for counts in documents) / len(documents) if documents else 0.0
         scores = [0.0] * len(documents)
-        for word in dict.fromkeys(_words(text)):
-            holders = sum(1 for counts in documents if counts[word])
-            idf = math.log(1 + (len(documents) - holders + 0.5) / (holders + 0.5))
+        idf = {
+            word: math.log(1 + (len(documents) - holders + 0.5) / (holders + 0.5))
+            for word in {word for counts in documents for word in counts} | set(_words(text))
+            for holders in [sum(1 for counts in documents if counts[word])]
+        }
+        for word, weight, highest in _looked_for(text, related or {}, idf):
             for place, counts in enumerate(documents):
                 if counts[word]:
                     length = counts.total() / mean
-                    scores[place] += idf * counts[word] * (k1 + 1) / (counts[word] + k1 * (1 - b + b * length))
+                    count = counts[word] * (k1 + 1) / (counts[word] + k1 * (1 - b + b * length))
+                    scores[place] += weight * min(idf[word], highest) * count
         return np.array(scores, dtype=np.float64)
 
     def matching(self, text: str, k: int, *, granularity: Granularity, by: LexicalUnit | None = None) -> Ranked:
@@ -159,10 +197,16 @@ class ArrayView:
         """The units themselves."""
         return [self._record(self._by_key[int(key)]) for key in keys]
 
+    def edges(self) -> Edges | None:
+        """The association graph that the view was given."""
+        return self._edges
+
     def _of(self, granularity: Granularity) -> list[ViewUnit]:
         return [unit for unit in self._units if unit.granularity is granularity]
 
     def _documents(self, by: LexicalUnit) -> list[str]:
+        if by == "combination":
+            return [""] * len(self._of(Granularity.COMBINATION))
         if by in _BY:
             return [unit.text for unit in self._of(_BY[by])]
         sessions: dict[int, list[ViewUnit]] = {}
@@ -199,6 +243,17 @@ class ArrayView:
             created_at=moment,
             updated_at=moment,
         )
+
+
+def _looked_for(text: str, related: Related, idf: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    """The words to look for: each with what it counts for, and the highest idf it may have."""
+    own = dict.fromkeys(_words(text))
+    others: dict[str, tuple[float, float]] = {}
+    for word in own:
+        for other, weight in related.get(word, ()):
+            if other in idf and other not in own:
+                others[other] = max(others.get(other, (0.0, 0.0)), (weight, idf[word]))
+    return [(word, 1.0, math.inf) for word in own] + [(word, *others[word]) for word in others]
 
 
 def _words(text: str) -> list[str]:

@@ -72,4 +72,4 @@ def stored(history: Sequence[Said]) -> tuple[Memory, MemoryBank]:
 
 def bank_of(store: MemoryOnlyStore, user_id: str = "ann") -> MemoryBank:
     """A new bank of a user's store."""
-    return MemoryBank(store.open(user_id), dim=ENCODER.dim, fingerprint=ENCODER.fingerprint)
+    return MemoryBank(store.open(user_id), lambda: (ENCODER.fingerprint, ENCODER.dim))

@@ -15,8 +15,8 @@ from memagent.bank.port import BankView, LexicalUnit
 from memagent.errors import EncoderMismatch, InvalidInput
 from memagent.records import Granularity, MemoryUnit, Query, to_micros
 from memagent.retrievers import make, names
+from memagent.retrievers.registry import granularities
 from memagent.stores.sqlite import MemoryOnlyStore, SQLiteStore
-from memagent.testing import HashingEncoder
 
 topics = st.sampled_from([None, "a", "b", "c"])
 limits = st.none() | st.integers(0, 9)
@@ -66,6 +66,9 @@ def test_groups_are_the_sessions_of_the_visible_turns(
         shown = view.columns(Granularity.SESSION)
         own = dict(zip(shown.sessions.tolist(), shown.keys.tolist(), strict=True))
         assert groups.units.tolist() == [own.get(session, -1) for session in groups.sessions.tolist()]
+        vectors = view.vectors(turns.keys)
+        sums = [vectors[groups.index == place].sum(axis=0) for place in range(len(groups.sessions))]
+        assert view.turn_lengths().tolist() == pytest.approx([np.linalg.norm(total) for total in sums], abs=1e-5)
 
 
 @settings(max_examples=50)
@@ -126,7 +129,8 @@ def seen_by_retrievers(view: BankView, query: str, *kinds: LexicalUnit) -> list[
         if by == "session":  # sessions are numbered in the order they were begun, hidden turns included
             scores = scores[view.groups().index]
         seen.append(scores.round(9).tolist())
-    for name in names() if "window" in kinds else ("dense", "bm25"):
+    ranking_turns = [name for name in names() if Granularity.TURN in granularities(name)]
+    for name in ranking_turns if "window" in kinds else ("dense", "bm25"):
         hits = make(name).retrieve(asked, view, 5).hits
         seen.append([(name, places.index(hit.key), round(hit.score, 6)) for hit in hits])
     return seen
@@ -240,7 +244,9 @@ def check_empty(view: BankView, vector: np.ndarray[tuple[int, ...], np.dtype[np.
         assert view.matching("bees", 3, granularity=granularity).keys.tolist() == []
     assert view.groups().sessions.tolist() == []
     for name in names():
-        assert make(name).retrieve(Query(text="bees", vector=vector), view, 3).hits == ()
+        for granularity in granularities(name):
+            query = Query(text="bees", vector=vector, granularity=granularity)
+            assert make(name).retrieve(query, view, 3).hits == ()
 
 
 # keeping up with the store
@@ -274,6 +280,7 @@ def state_of(bank: MemoryBank, query: str) -> list[list[float]]:
             state.append(view.similarities(vector, granularity).tolist())
         for by in ("turn", "window", "session", "summary", "keywords"):
             state.append(view.lexical(query, by).round(9).tolist())
+        state.append(view.turn_lengths().tolist())
     return state
 
 
@@ -294,7 +301,7 @@ def test_a_view_sees_one_commit_from_beginning_to_end(tmp_path: Path) -> None:
     with Memory(tmp_path, encoder=ENCODER, background=False) as memory:
         memory.add("I keep bees.", user_id="ann")
         store = SQLiteStore(tmp_path)
-        bank = MemoryBank(store.open("ann"), dim=ENCODER.dim, fingerprint=ENCODER.fingerprint)
+        bank = MemoryBank(store.open("ann"), lambda: (ENCODER.fingerprint, ENCODER.dim))
         with bank.view() as view:
             memory.add("I keep hens.", user_id="ann")
             assert len(view.columns(Granularity.TURN).keys) == 1
@@ -307,8 +314,10 @@ def test_a_view_sees_one_commit_from_beginning_to_end(tmp_path: Path) -> None:
 def test_vectors_of_another_encoder_are_refused() -> None:
     memory, bank = stored([Said(0, "bees", "a", 0)])
     with memory:
-        for stranger in (HashingEncoder(16), HashingEncoder(64)):
-            other = MemoryBank(bank.store, dim=stranger.dim, fingerprint=stranger.fingerprint)
+        for other in (
+            MemoryBank(bank.store, lambda: ("hashing/16", 16)),
+            MemoryBank(bank.store, lambda: ("hashing/64", 64)),
+        ):
             with pytest.raises(EncoderMismatch, match="hashing/32"), other.view():
                 pass
         assert everything(bank, Granularity.TURN)

@@ -131,6 +131,15 @@ def test_a_fault_of_the_program_is_not_hidden() -> None:
     assert isinstance(done.exception, ZeroDivisionError)
 
 
+NO_HOME = (
+    *((command, "--store", "~nobody-has-this-name/x") for command in ("users", "stats", "doctor", "verify")),
+    ("search", "q", "--user", "ann", "--store", "~nobody-has-this-name/x"),
+    ("export", "~nobody-has-this-name/x", "--user", "ann"),
+    ("backup", "~nobody-has-this-name/x", "--user", "ann"),
+    ("import", "~nobody-has-this-name/x"),
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -158,6 +167,7 @@ def test_a_fault_of_the_program_is_not_hidden() -> None:
         (("export", "missing/folder/x.jsonl", "--user", "nobody"), "nothing is stored"),
         (("verify", "--user", "nobody"), "nothing is stored"),
         (("nonsense",), "nonsense"),
+        *((command, "home is unknown") for command in NO_HOME),
     ],
 )
 def test_bad_input_is_refused_with_what_is_valid(cli: CommandLine, arguments: tuple[str, ...], says: str) -> None:

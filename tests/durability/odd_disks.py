@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from model import checked_turns, open_memory, turns
+from stored_turns import checked_turns, open_memory, turns
 
 from memagent import Memory
-from memagent.errors import StoreError, StoreFull, StoreReadOnly, UnknownMemory, UnknownUser
+from memagent.errors import StoreError, StoreFull, StoreReadOnly, UnknownMemory, UnknownUser, UserForgotten
 from memagent.stores.sqlite import SQLiteStore
 
 PAGE = 4096
@@ -72,22 +72,70 @@ def read_only(base: Path) -> None:
 
 
 def read_only_with_a_log(base: Path) -> None:
-    """A file whose last writer was killed needs recovery: it says so instead of showing an old state."""
+    """A file whose last writer was killed is read with its log, or says that it cannot be; never without."""
     root = base / "memory"
     with open_memory(root) as memory:
         memory.add("closed cleanly", user_id="ann")
-    child = os.fork()
-    if not child:
-        open_memory(root).add("never closed", user_id="ann")
-        os._exit(0)
-    os.waitpid(child, 0)
-    made_read_only(root)
+    killed_after(root, "never closed")
+    shutil.copytree(root, base / "copy")
+    shared_memory = next((base / "copy").rglob("*.db-shm"))
+    shared_memory.unlink()
+    for directory in (root, base / "copy"):
+        made_read_only(directory)
     with open_memory(root) as memory:
+        assert len(memory.search("closed", user_id="ann")["results"]) == 2
+        assert memory.verify()["ok"]
+        with pytest.raises(StoreReadOnly):
+            memory.add("more", user_id="ann")
+    with open_memory(base / "copy") as memory:
         with pytest.raises(StoreReadOnly, match="not closed cleanly"):
             memory.search("closed", user_id="ann")
         assert "not closed cleanly" in str(memory.verify()["problems"])
-    shutil.copytree(root, base / "copy")
-    assert len(checked_turns(base / "copy")) == 2
+
+
+def killed_after(root: Path, text: str) -> None:
+    """Add a text in a process that ends without closing anything."""
+    child = os.fork()
+    if not child:
+        open_memory(root).add(text, user_id="ann")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def read_only_here(base: Path) -> None:
+    """Through a read-only mount one sees what is written through another: by this process, by others, and anew."""
+    root, mounted = base / "memory", base / "mounted"
+    with open_memory(root) as memory:
+        memory.add("the first", user_id="ann")
+    mounted.mkdir()
+    mount("--bind", root, mounted)
+    mount("-o", "remount,ro,bind", mounted)
+    with open_memory(mounted) as here:
+        assert found(here) == ["the first"]
+        with open_memory(root) as there:
+            for text in ("the second", "the third"):
+                there.add(text, user_id="ann")
+                assert found(here) == sorted(turns(there).values())
+            there.forget_user(user_id="ann")
+            with pytest.raises((UserForgotten, UnknownUser)):
+                found(here)
+            there.add("ann anew", user_id="ann")
+        assert found(here) == ["ann anew"]
+        for number in range(5):
+            with open_memory(root) as there:
+                there.add(f"note {number}", user_id="ann")
+                expected = sorted(turns(there).values())
+            assert found(here) == expected, number
+        killed_after(root, "never closed")
+        assert found(here) == sorted([*expected, "never closed"])
+        assert here.verify()["ok"]
+        assert [path.suffix for path in mounted.rglob("*.new")] == []
+
+
+def found(memory: Memory) -> list[str]:
+    """What a search finds of ann, sorted."""
+    results = memory.search("the first", user_id="ann", top_k=100)["results"]
+    return sorted(unit["memory"] for unit in results)
 
 
 def small_disk(base: Path, size: str) -> Path:
@@ -210,6 +258,7 @@ if __name__ == "__main__":
     checks = {
         "read_only": read_only,
         "read_only_with_a_log": read_only_with_a_log,
+        "read_only_here": read_only_here,
         "full": full,
         "filled_up": filled_up,
     }

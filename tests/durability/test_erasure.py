@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from model import checked_turns, fast_directory, open_memory
 from observer import Observer, mark, marked_text, observer
+from stored_turns import checked_turns, fast_directory, open_memory
 
 from memagent import Memory
 from memagent.encoders.cache import CachedEncoder

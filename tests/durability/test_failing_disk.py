@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from failing_calls import FailingCalls
-from model import USER, checked_turns, fast_directory, open_memory, turns
+from stored_turns import USER, checked_turns, fast_directory, open_memory, turns
 
 from memagent import Memory
 from memagent.errors import DuplicateId, InvalidInput, MemagentError, UnknownMemory

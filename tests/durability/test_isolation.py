@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from model import fast_directory
+from stored_turns import fast_directory
 
 from memagent import Memory
 from memagent.errors import InvalidUserId, MemagentError, UnknownMemory, UnknownUser

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from model import fast_directory
+from stored_turns import fast_directory
 
 import memagent
 

@@ -27,7 +27,7 @@ def namespace() -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("check", ["read_only", "read_only_with_a_log", "filled_up", "full"])
+@pytest.mark.parametrize("check", ["read_only", "read_only_with_a_log", "read_only_here", "filled_up", "full"])
 def test_a_disk_that_cannot_be_written_loses_nothing(check: str, tmp_path: Path) -> None:
     if not namespace():
         pytest.skip("mounting is not permitted here, not even in a namespace of its own")

@@ -2,43 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
+from eval_commands import Counting, locomo_file, use
 from typer.testing import CliRunner
 
-import memagent.encoders
 from memagent.cli import app
-from memagent.testing import HashingEncoder
-
-if TYPE_CHECKING:
-    from memagent.records import Vectors
 
 RUNNER = CliRunner()
-
-
-class Counting:
-    """A hashing encoder that counts what it encodes, and is interrupted when asked for question ``stop_at``."""
-
-    def __init__(self, *, stop_at: int | None = None) -> None:
-        self._inner = HashingEncoder(dim=64)
-        self.name, self.fingerprint, self.dim = self._inner.name, self._inner.fingerprint, 64
-        self.max_tokens = self._inner.max_tokens
-        self.documents = self.queries = 0
-        self._stop_at = stop_at
-
-    def encode_queries(self, texts: list[str]) -> Vectors:
-        self.queries += len(texts)
-        if self.queries == self._stop_at:
-            raise KeyboardInterrupt
-        return self._inner.encode_queries(texts)
-
-    def encode_documents(self, texts: list[str]) -> Vectors:
-        self.documents += len(texts)
-        return self._inner.encode_documents(texts)
-
-    def count_tokens(self, text: str) -> int:
-        return self._inner.count_tokens(text)
 
 
 @pytest.fixture
@@ -46,26 +17,9 @@ def encoder(monkeypatch: pytest.MonkeyPatch) -> Counting:
     return use(monkeypatch, Counting())
 
 
-def use(monkeypatch: pytest.MonkeyPatch, encoder: Counting) -> Counting:
-    monkeypatch.setattr(memagent.encoders, "load_encoder", lambda *args, **options: encoder)
-    return encoder
-
-
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
-    conversation: dict[str, Any] = {"speaker_a": "Ann", "speaker_b": "Bo"}
-    questions = []
-    for i, topic in enumerate(("cello", "running", "boiler", "tomatoes"), start=1):
-        conversation[f"session_{i}"] = [
-            {"dia_id": f"D{i}:1", "speaker": "Ann", "text": f"My {topic} again."},
-            {"dia_id": f"D{i}:2", "speaker": "Bo", "text": "Tell me."},
-        ]
-        conversation[f"session_{i}_date_time"] = f"1:0{i} pm on {i} May, 2023"
-        questions.append(
-            {"question": f"What about the {topic}?", "answer": "x", "evidence": [f"D{i}:1"], "category": i}
-        )
-    data = tmp_path / "locomo.json"
-    data.write_text(json.dumps([{"sample_id": "conv-1", "conversation": conversation, "qa": questions}]))
+    data = locomo_file(tmp_path / "locomo.json")
     return [
         *("eval", "retrieval", "--dataset", "locomo", "--data", str(data), "--out", str(tmp_path / "result.json")),
         *("--retriever", "dense[by=session]", "--retriever", "bm25", "--cache-dir", str(tmp_path / "cache")),
@@ -100,6 +54,31 @@ def test_a_second_run_encodes_no_history(
     assert second.documents == 0
 
 
+def test_summaries_of_the_data_set_are_stored_and_nothing_is_encoded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], encoder: Counting
+) -> None:
+    data = locomo_file(tmp_path / "summarised.json", summaries=True)
+    summarised = [str(data) if part.endswith("locomo.json") else part for part in command]
+    asked = [*summarised, "--summaries", "dataset", "--retriever", "dense[by=summary]"]
+    for counting in (encoder, second := Counting()):
+        use(monkeypatch, counting)
+        done = RUNNER.invoke(app, asked)
+        assert done.exit_code == 0, done.output
+    assert second.documents == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["settings"]["summaries"] == "dataset"
+    assert result["rows"][2]["metrics"]["recall_all@1"]["mean"] == 1.0
+
+
+@pytest.mark.parametrize(("retriever", "stored"), [("bm25[by=turn]", "none"), ("dense[by=keywords]", "extractive")])
+def test_summaries_are_stored_for_retrievers_that_use_them(
+    tmp_path: Path, command: list[str], encoder: Counting, retriever: str, stored: str
+) -> None:
+    done = RUNNER.invoke(app, [*command, "--retriever", retriever])
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "result.json").read_text())["settings"]["summaries"] == stored
+
+
 def test_a_stopped_run_says_so_and_the_same_command_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
@@ -126,6 +105,8 @@ def test_a_stopped_run_says_so_and_the_same_command_ends_it(
         (["--text", "user_turns_only"], "both_roles"),
         (["--text", "json_with_date"], "both_roles"),
         (["--summaries", "llm"], "extractive"),
+        (["--summaries", "dataset"], "locomo has no summaries"),
+        (["--summaries", "none", "--retriever", "dense[by=keywords]"], "needs stored keywords units"),
         (["--as-of", "question"], "no dates"),
         (["--granularity", "word"], "session"),
         (["--out", "nowhere/result.json"], "folder that exists"),

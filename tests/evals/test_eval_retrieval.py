@@ -13,9 +13,9 @@ from memagent.evals.retrieval import (
     RetrievalSettings,
     encoding_latency,
     run_retrieval,
-    stored_sessions,
 )
 from memagent.evals.specs import parse_specs
+from memagent.evals.storing import stored_sessions
 from memagent.testing import HashingEncoder
 
 SPECS = parse_specs(["bm25", "dense"])

@@ -36,35 +36,35 @@ def test_a_row_survives_writing_and_reading(texts: tuple[str, str, str], units: 
 
 def test_a_log_of_the_same_settings_is_continued(tmp_path: Path) -> None:
     path = tmp_path / "rows.partial"
-    with open_log(path, "key") as log:
+    with open_log(path, "key", QuestionRow) as log:
         log.append(ROWS[0])
         log.append(ROWS[1])
-    with open_log(path, "key") as log:
+    with open_log(path, "key", QuestionRow) as log:
         assert log.rows == list(ROWS[:2])
         assert (ROWS[0].question_id, ROWS[0].retriever) in log
         assert (ROWS[2].question_id, ROWS[2].retriever) not in log
         log.append(ROWS[2])
-    with open_log(path, "key") as log:
+    with open_log(path, "key", QuestionRow) as log:
         assert log.rows == list(ROWS[:3])
 
 
 def test_a_log_of_other_settings_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "rows.partial"
-    with open_log(path, "key") as log:
+    with open_log(path, "key", QuestionRow) as log:
         log.append(ROWS[0])
-    with open_log(path, "other") as log:
+    with open_log(path, "other", QuestionRow) as log:
         assert log.rows == []
 
 
 @pytest.mark.parametrize("cut", [1, 10, 400])
 def test_a_line_that_was_cut_off_is_dropped_and_the_rest_is_kept(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "rows.partial"
-    with open_log(path, "key") as log:
+    with open_log(path, "key", QuestionRow) as log:
         log.append(ROWS[0])
         log.append(ROWS[1])
     content = path.read_bytes()
     path.write_bytes(content[: -1 - cut])
-    with open_log(path, "key") as log:
+    with open_log(path, "key", QuestionRow) as log:
         assert log.rows == [ROWS[0]]
         log.append(ROWS[1])
     assert path.read_bytes() == content
@@ -74,12 +74,12 @@ def test_a_line_that_was_cut_off_is_dropped_and_the_rest_is_kept(tmp_path: Path,
 def test_a_file_that_is_no_log_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.partial"
     path.write_bytes(content)
-    with open_log(path, "key") as log:
+    with open_log(path, "key", QuestionRow) as log:
         assert log.rows == []
 
 
 def test_without_a_file_rows_are_kept_in_memory() -> None:
-    with open_log(None, "key") as log:
+    with open_log(None, "key", QuestionRow) as log:
         log.append(ROWS[0])
         assert log.rows == [ROWS[0]]
 
@@ -87,7 +87,7 @@ def test_without_a_file_rows_are_kept_in_memory() -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(InvalidInput, match=r"nowhere/rows\.partial cannot be written"),
-        open_log(tmp_path / "nowhere" / "rows.partial", "key"),
+        open_log(tmp_path / "nowhere" / "rows.partial", "key", QuestionRow),
     ):
         pass
 

@@ -214,6 +214,7 @@ def test_add_many_stores_sessions_of_both_kinds_and_closes_them(memory: Memory) 
         "turn_units": 3,
         "summary_units": 0,
         "keywords_units": 0,
+        "combination_units": 0,
         "sessions": 3,
         "messages": 3,
         "encoder": None,

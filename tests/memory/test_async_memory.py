@@ -29,7 +29,7 @@ def public(kind: type) -> dict[str, Any]:
 
 def test_both_faces_have_the_same_verbs() -> None:
     assert public(AsyncMemory).keys() == public(Memory).keys()
-    assert len(public(Memory)) == 21
+    assert len(public(Memory)) == 22
 
 
 @pytest.mark.parametrize("name", sorted(public(Memory)))

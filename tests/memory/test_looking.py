@@ -133,6 +133,7 @@ def test_stats_count_what_is_there(memory: Memory) -> None:
         "turn_units": 2,
         "summary_units": 0,
         "keywords_units": 0,
+        "combination_units": 0,
         "sessions": 1,
         "messages": 3,
         "encoder": "hashing/32",

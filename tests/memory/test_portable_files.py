@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
+import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +16,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memagent import Memory
-from memagent.errors import DataError, DuplicateId, InvalidInput, InvalidUserId, MemagentError, UnknownUser
+from memagent import Memory, load_encoder
+from memagent.encoders.cache import CachedEncoder
+from memagent.errors import (
+    DataError,
+    DuplicateId,
+    InvalidInput,
+    InvalidUserId,
+    MemagentError,
+    StoreUnavailable,
+    UnknownUser,
+)
 from memagent.testing import HashingEncoder
 
 ENCODER = HashingEncoder(32)
@@ -444,15 +458,69 @@ def test_paths_that_cannot_be_used_are_refused(memory: Memory, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_that_fails_leaves_the_old_file_alone(memory: Memory, tmp_path: Path) -> None:
+def test_an_export_that_fails_leaves_the_old_file_alone(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(memory)
     target = tmp_path / "a"
     target.write_text("the export of yesterday")
-    (tmp_path / "a.partial").mkdir()
-    for verb in (memory.export, memory.backup):
-        with pytest.raises(MemagentError):
-            verb(target, user_id="ann")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "a disk error made by a test")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        for verb in (memory.export, memory.backup):
+            with pytest.raises(StoreUnavailable):
+                verb(target, user_id="ann")
     assert target.read_text() == "the export of yesterday"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_leaves_the_store_is_readable_by_its_owner_only(memory: Memory, tmp_path: Path) -> None:
+    fill(memory)
+    before = os.umask(0)
+    try:
+        for verb, name in ((memory.export, "a"), (memory.export, "a.gz"), (memory.backup, "a.db")):
+            (tmp_path / name).touch(0o644)
+            verb(tmp_path / name, user_id="ann")
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
+def test_exports_to_one_file_at_once_do_not_spoil_it(memory: Memory, tmp_path: Path) -> None:
+    fill(memory)
+    with Memory(tmp_path / "other", encoder=ENCODER, background=False) as other, ThreadPoolExecutor(4) as pool:
+        other.add("Only this.", user_id="ann")
+        sources = [memory, other] * 10
+        list(pool.map(lambda source: source.export(tmp_path / "a", user_id="ann"), sources))
+        assert lines_of(tmp_path / "a")[-1]["type"] == "end"
+        list(pool.map(lambda source: source.backup(tmp_path / "b", user_id="ann"), sources))
+    with closing(sqlite3.connect(tmp_path / "b")) as copy:
+        assert copy.execute("pragma integrity_check").fetchall() == [("ok",)]
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"a", "b"}
+
+
+@pytest.mark.parametrize("path", [None, 3, b"a", "", "a\0b", "~nobody-has-this-name/a", "\ud800", "x" * 5000])
+def test_what_cannot_be_a_path_is_refused(memory: Memory, path: Any) -> None:
+    fill(memory)
+    calls: list[Callable[[], object]] = [
+        lambda: memory.export(path, user_id="ann"),
+        lambda: memory.backup(path, user_id="ann"),
+        lambda: memory.import_(path, user_id="ann"),
+        lambda: Memory(path, encoder=ENCODER),
+        lambda: CachedEncoder(ENCODER, path),
+    ]
+    if path is not None:
+        calls.append(lambda: load_encoder(cache_dir=path))
+    for call in calls:
+        with pytest.raises(InvalidInput) as caught:
+            call()
+        assert caught.value.hint
+    for model in (3, b"a"):
+        with pytest.raises(InvalidInput):
+            load_encoder(model)  # type: ignore[arg-type]  # that is the point
 
 
 def test_the_same_history_gives_the_same_packed_bytes(memory: Memory, tmp_path: Path) -> None:

@@ -194,6 +194,26 @@ def test_a_session_in_two_pieces_of_one_call_is_as_if_added_in_two_calls(memory:
     assert memory.verify()["ok"]
 
 
+def test_the_labels_of_a_later_piece_reach_the_turn_that_it_completes(memory: Memory) -> None:
+    pieces: list[dict[str, Any]] = [
+        {"messages": [user("a"), assistant("b"), user("c")], "metadata": {"topic": "food", "n": 1}, "agent_id": "cook"},
+        {"messages": [assistant("d")], "metadata": {"topic": "wine", "model": "m"}, "agent_id": "critic"},
+        {"messages": [assistant("e"), user("f")], "metadata": {"n": 2}},
+    ]
+    memory.add_many([{"session_id": "once", **piece} for piece in pieces], user_id="ann")
+    for piece in pieces:
+        memory.add_many([{"session_id": "twice", **piece}], user_id="ann")
+    once, twice = (
+        [(unit["memory"], unit["metadata"], unit["agent_id"]) for unit in units(memory, session_id=session)]
+        for session in ("once", "twice")
+    )
+    assert once == twice
+    assert once[1] == ("[user]: c\n[assistant]: d\n[assistant]: e", {"topic": "wine", "n": 2, "model": "m"}, "critic")
+    own, other = units(memory, "session")
+    assert own["metadata"] == other["metadata"] == {}
+    assert own["agent_id"] == other["agent_id"] == "critic"
+
+
 # closing
 
 
@@ -275,7 +295,7 @@ def session_vector(store: MemoryOnlyStore) -> Any:
 
 
 def bank_of(store: MemoryOnlyStore) -> MemoryBank:
-    return MemoryBank(store.open("ann"), dim=ENCODER.dim, fingerprint=ENCODER.fingerprint)
+    return MemoryBank(store.open("ann"), lambda: (ENCODER.fingerprint, ENCODER.dim))
 
 
 def test_turns_that_cancel_each_other_out_give_some_vector() -> None:

@@ -72,6 +72,26 @@ def test_dense_by_own_vector_is_the_nearest_units(granularity: str) -> None:
     assert hits(Dense(by="session"), bank, granularity, 4) == expected
 
 
+@pytest.mark.parametrize("by", ["summary", "keywords", "combination"])
+def test_dense_by_a_derived_unit_ranks_sessions_by_its_cosine(by: Any) -> None:
+    bank = ArrayView(history(TURNS))
+    cosines = bank.similarities(word_vector(TEXT), Granularity.of(by)).tolist()
+    own = dict(zip(bank.columns(Granularity.SESSION).keys.tolist(), cosines, strict=True))
+    assert hits(Dense(by=by), bank, "session") == best_first(own)
+
+
+def test_sessions_without_the_derived_unit_come_last_with_the_least_cosine() -> None:
+    units = history(TURNS)
+    summaries = [unit.key for unit in units if unit.granularity is Granularity.SUMMARY]
+    hidden = {summaries[1], summaries[3]}
+    bank = ArrayView(units, hidden=hidden)
+    query = Query(text=TEXT, vector=word_vector(TEXT), granularity=Granularity.SESSION)
+    found = Dense(by="summary").retrieve(query, bank, 20)
+    sessions = bank.columns(Granularity.SESSION).keys.tolist()
+    assert [(hit.key, hit.score) for hit in found.hits[-2:]] == [(sessions[1], -1.0), (sessions[3], -1.0)]
+    assert found.trace["scored"] == len(sessions) - 2
+
+
 @pytest.mark.parametrize("by", ["turn", "window", "session"])
 def test_bm25_ranks_sessions_by_their_best_text(by: Any) -> None:
     bank = ArrayView(history(TURNS))

@@ -7,6 +7,7 @@ import pytest
 
 from memagent.bank.port import LexicalUnit
 from memagent.errors import InvalidInput, UnknownName
+from memagent.lexical import Related
 from memagent.records import Granularity, Query, Retrieval
 from memagent.retrievers import Dense, Hybrid
 from memagent.testing.retriever_contract import TURNS
@@ -33,7 +34,9 @@ class Fixed(ArrayView):
         super().__init__(units)
         self._scores = scores
 
-    def lexical(self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75) -> np.ndarray[Any, Any]:
+    def lexical(
+        self, text: str, by: LexicalUnit, *, k1: float = 1.2, b: float = 0.75, related: Related | None = None
+    ) -> np.ndarray[Any, Any]:
         return np.array(self._scores[by])
 
 

@@ -15,6 +15,9 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "dense-mean": ("dense", {"by": "turn-mean"}),
     "dense-top": ("dense", {"by": "turn-top", "m": 2}),
     "dense-session": ("dense", {"by": "session"}),
+    "dense-summary": ("dense", {"by": "summary"}),
+    "dense-keywords": ("dense", {"by": "keywords", "mmr_lambda": 0.8}),
+    "dense-combination": ("dense", {"by": "combination"}),
     "dense-mmr": ("dense", {"mmr_lambda": 0.5, "pool": 4}),
     "bm25": ("bm25", {}),
     "bm25-turn": ("bm25", {"by": "turn"}),
@@ -25,6 +28,9 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "hybrid-z": ("hybrid", {"lexical_norm": "z", "dense_norm": "z", "turns_dense_norm": "z", "dense_by": "turn-top"}),
     "hybrid-rrf": ("hybrid", {"fusion": "rrf", "turn": 0, "window": 0}),
     "hybrid-words": ("hybrid", {"dense": 0, "turns_dense": 0, "own_dense": 0}),
+    "adaptive": ("adaptive", {}),
+    "adaptive-words": ("adaptive", {"dense": 0, "turns_dense": 0, "own_dense": 0, "related": False}),
+    "adaptive-shallow": ("adaptive", {"depth": 1, "turns_depth": 2, "m": 1}),
     "hybrid-mmr": ("hybrid", {"mmr_lambda": 0.7, "pool": 3}),
 }
 

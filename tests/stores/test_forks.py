@@ -3,16 +3,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from forked import Child
 
-from memagent import Memory
+from memagent import Memory, forks
 from memagent.errors import StoreUnavailable, UserForgotten
-from memagent.stores import forks, sqlite_user
+from memagent.stores import sqlite_user, user_file
 from memagent.stores.sqlite import SQLiteStore
 from memagent.testing import HashingEncoder
 
@@ -25,41 +24,6 @@ def opened(path: Path | str) -> Memory:
 
 def texts(memory: Memory) -> list[str]:
     return [unit["memory"] for unit in memory.get_all(user_id="ann", top_k=None)["results"]]
-
-
-class Child:
-    """A forked child that does what it is told, step by step."""
-
-    def __init__(self, *steps: Callable[[], object]) -> None:
-        self._told, tell = os.pipe()
-        done, self._done = os.pipe()
-        self.pid = os.fork()
-        if not self.pid:
-            code = 1
-            try:
-                for step in steps:
-                    os.read(self._told, 1)
-                    step()
-                    os.write(self._done, b".")
-                code = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(code)
-        os.close(self._told)
-        os.close(self._done)
-        self._tell, self._heard = tell, done
-
-    def step(self) -> None:
-        """Have the next step done."""
-        os.write(self._tell, b".")
-        assert os.read(self._heard, 1) == b".", "the child has failed"
-
-    def end(self) -> None:
-        """Wait for its end."""
-        assert os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]) == 0
-        os.close(self._tell)
-        os.close(self._heard)
 
 
 @pytest.mark.parametrize("close_first", [True, False])
@@ -131,11 +95,12 @@ def test_a_new_file_with_the_number_of_the_erased_one_is_not_taken_for_it(
     store = SQLiteStore(tmp_path)
     old = store.open("ann", create=True)
     assert old.pause(1.0)  # as at a fork: then nothing keeps the file's number from being given to another
-    old.resume()
-    identity = old._identity
+    old.resume(in_child=False)
+    identity = old._file.identity
     store.forget("ann")
     store.open("ann", create=True).close()
-    monkeypatch.setattr(sqlite_user, "_identity", lambda _: identity)
+    monkeypatch.setattr(user_file, "identity_of", lambda _: identity)
+    monkeypatch.setattr(sqlite_user, "identity_of", lambda _: identity)
     with pytest.raises(UserForgotten), old.read():
         pass
 

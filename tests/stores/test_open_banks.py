@@ -10,7 +10,15 @@ import pytest
 
 from memagent import Memory
 from memagent.bank.bank import MemoryBank
-from memagent.errors import InvalidInput, StoreUnavailable, UnknownUser, UserForgotten
+from memagent.errors import (
+    InvalidInput,
+    StoreBusy,
+    StoreCorrupt,
+    StoreFull,
+    StoreUnavailable,
+    UnknownUser,
+    UserForgotten,
+)
 from memagent.memory.banks import Banks
 from memagent.stores.port import UserStore
 from memagent.stores.sqlite import SQLiteStore
@@ -27,7 +35,7 @@ def texts(memory: Memory, user_id: str = "ann") -> list[str]:
 
 
 def make(store: UserStore) -> MemoryBank:
-    return MemoryBank(store, dim=32, fingerprint="hashing/32")
+    return MemoryBank(store, lambda: ("hashing/32", 32))
 
 
 def test_two_memories_of_one_process_share_a_directory(tmp_path: Path) -> None:
@@ -139,7 +147,16 @@ def test_a_bank_is_thrown_away_after_an_error_that_may_have_left_it_half_done(tm
     banks = Banks(SQLiteStore(tmp_path), make, limit=4)
     with banks.lease("ann", create=True) as first:
         pass
-    for error, is_kept in ((InvalidInput("x"), True), (StoreUnavailable("x"), False), (KeyboardInterrupt(), False)):
+    for error, is_kept in (
+        (InvalidInput("x"), True),
+        (StoreBusy("x"), True),
+        (StoreFull("x"), True),
+        (StoreUnavailable("x"), False),
+        (StoreCorrupt("x"), False),
+        (UserForgotten("x"), False),
+        (RuntimeError("x"), False),
+        (KeyboardInterrupt(), False),
+    ):
         with banks.lease("ann") as before:
             pass
         with pytest.raises(type(error)), banks.lease("ann"):
