@@ -172,6 +172,8 @@ def by_shares(means: NDArray[np.float64], entropies: NDArray[np.float64], share:
 
 def calibrate_labelled(run: RetrievalRun, encoder: str) -> Calibration:
     """Thresholds fitted to a run of :func:`specs_to_run`, and what they are worth."""
+    for spec in run.specs:
+        refuse_open_probe(spec.retriever)
     samples = samples_of(run)
     chosen = fit(samples)
     return _calibration(
@@ -223,6 +225,14 @@ def calibrate_shares(
         data={"name": "a store's own messages", "users": users, "messages": len(means), "share": share},
         measured={"recollecting": _short(float(samples.routed(chosen).mean())), **_ranges(means, entropies)},
     )
+
+
+def refuse_open_probe(retriever: object) -> None:
+    """Raise InvalidInput for a probe of as many units as are asked for: its entropy is another with each number."""
+    if getattr(retriever, "probe", 1) is None:
+        raise InvalidInput(
+            "thresholds cannot be fitted to probe=none", hint="set the size of the probe, for example 10"
+        )
 
 
 def refuse_few(count: int, what: str = "questions") -> None:

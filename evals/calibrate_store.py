@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from memagent.evals.calibrate import refuse_open_probe
 from memagent.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def signals_of_messages(
 
     Messages with too little history before them to fill the probe are left out.
     """
+    refuse_open_probe(retriever)
     look = replace(retriever, path="familiarity")
     wanted = retriever.probe or 1
     found = []

@@ -62,9 +62,15 @@ class Forks:
     def _before(self) -> None:
         self._mutex.acquire()
         deadline = time.monotonic() + _PATIENCE
+        failure: BaseException | None = None
         for handle in (*self._outer, *self._inner):
-            if handle.pause(max(0.0, deadline - time.monotonic())):
-                self._paused.append(handle)
+            try:
+                if handle.pause(max(0.0, deadline - time.monotonic())):
+                    self._paused.append(handle)
+            except BaseException as error:
+                failure = error  # the fork takes place all the same: the other handles must be paused
+        if failure is not None:
+            raise failure  # Python reports it and goes on
 
     def _in_parent(self) -> None:
         self._resume(in_child=False)

@@ -1,1 +1,1 @@
-"""Prompts as typed functions. None is shipped yet: nothing in this version calls a language model."""
+"""Prompts as typed functions, each beside the schema of its answer; imported from the module that defines it."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memagent.retrievers.bm25 import Bm25
     from memagent.retrievers.dense import Dense
     from memagent.retrievers.hybrid import Hybrid
+    from memagent.retrievers.llm_filter import LLMFilter
     from memagent.retrievers.memgas import MemGAS
     from memagent.retrievers.port import Retriever
     from memagent.retrievers.rf_mem import RFMem
@@ -24,6 +25,7 @@ _HOME = {
     "Bm25": "memagent.retrievers.bm25",
     "Dense": "memagent.retrievers.dense",
     "Hybrid": "memagent.retrievers.hybrid",
+    "LLMFilter": "memagent.retrievers.llm_filter",
     "MemGAS": "memagent.retrievers.memgas",
     "RFMem": "memagent.retrievers.rf_mem",
     "Retriever": "memagent.retrievers.port",
@@ -34,6 +36,7 @@ __all__ = [
     "Bm25",
     "Dense",
     "Hybrid",
+    "LLMFilter",
     "MemGAS",
     "RFMem",
     "Retriever",

@@ -52,7 +52,7 @@ _BEFORE_A_MONTH = frozenset(_SMALL_WORDS.split())
 _INSIDE_A_DATE = "st nd rd th of the de del du der den e er"
 _BETWEEN = frozenset(_INSIDE_A_DATE.split())
 
-_TOKEN = re.compile(r"\d+|[^\W\d_]+")
+_TOKEN = re.compile(r"\d+|[^\W\d_]+|[,;:?!]")
 _ISO = re.compile(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
 _NUMBERS = re.compile(r"(?<!\d)(\d{1,2})([./])(\d{1,2})\2(\d{4})(?!\d)")
 _IDEOGRAPHS = re.compile(r"(?:(\d{4})年)?(\d{1,2})月(?:(\d{1,2})日)?|(\d{4})年")
@@ -131,14 +131,11 @@ def _numeric(text: str) -> tuple[list[NamedDate], str]:
             found += _valid(year, first, second)
     text = _NUMBERS.sub(" ", text)
     for match in _IDEOGRAPHS.finditer(text):
-        year_text = match[1] or match[4]
-        found.append(
-            NamedDate(
-                int(year_text) if year_text else None,
-                int(match[2]) if match[2] else None,
-                int(match[3]) if match[3] else None,
-            )
-        )
+        parts = [int(part) if part else None for part in (match[1] or match[4], match[2], match[3])]
+        said = NamedDate(*parts)
+        # 2000 is a leap year: it has every day that a date without a year can mean.
+        if _valid(*(least if part is None else part for part, least in zip(parts, (2000, 1, 1), strict=True))):
+            found.append(said)
     return found, _IDEOGRAPHS.sub(" ", text)
 
 
@@ -152,29 +149,26 @@ def _valid(year: int, month: int, day: int) -> list[NamedDate]:
 
 def _around(tokens: Sequence[tuple[str, str]], place: int, month: int, token: str) -> tuple[NamedDate, set[int]] | None:
     """The date around a month's name and the places of its numbers; None if the name seems to be another word."""
-    day = year = None
-    used: set[int] = set()
-    behind = _skip(tokens, place, -1)
-    ahead = _skip(tokens, place, 1)
-    if (number := _number(tokens, ahead)) is not None and 1 <= number <= 31:
-        day = number
-        used.add(ahead)
-        ahead = _skip(tokens, ahead, 1)
-    elif (number := _number(tokens, behind)) is not None and 1 <= number <= 31:
-        day = number
-        used.add(behind)
-    if (number := _number(tokens, ahead)) is not None and number in _YEARS:
-        year = number
-        used.add(ahead)
+    behind, ahead = _skip(tokens, place, -1), _skip(tokens, place, 1)
+    day = _day(tokens, behind)
+    used = set() if day is None else {behind}
+    stands_as_month = place > 0 and tokens[place - 1][1] in _BEFORE_A_MONTH and token != "may"
     plain = tokens[place][1]
-    if not used and (plain not in _MONTH_OF or (plain in _OTHER_WORDS and not _is_month(tokens, place, token))):
+    if day is None and (token[0].isupper() or plain not in _OTHER_WORDS or stands_as_month):
+        day = _day(tokens, ahead)
+        if day is not None:
+            used.add(ahead)
+            ahead = _skip(tokens, ahead, 1)
+    if ahead < len(tokens) and tokens[ahead][0] == ",":
+        ahead += 1
+    year = _number(tokens, ahead)
+    if year in _YEARS:
+        used.add(ahead)
+    else:
+        year = None
+    if not used and (plain not in _MONTH_OF or (plain in _OTHER_WORDS and not stands_as_month)):
         return None
     return NamedDate(year, month, day), used
-
-
-def _is_month(tokens: Sequence[tuple[str, str]], place: int, token: str) -> bool:
-    """Whether a name that is another word too stands where a month would."""
-    return place > 0 and tokens[place - 1][1] in _BEFORE_A_MONTH and (token[0].isupper() or token != "may")
 
 
 def _skip(tokens: Sequence[tuple[str, str]], place: int, step: int) -> int:
@@ -183,6 +177,13 @@ def _skip(tokens: Sequence[tuple[str, str]], place: int, step: int) -> int:
     while 0 <= place < len(tokens) and tokens[place][1] in _BETWEEN:
         place += step
     return place
+
+
+def _day(tokens: Sequence[tuple[str, str]], place: int) -> int | None:
+    """The number in a place if it can be a day; hours (10:30) are none."""
+    number = _number(tokens, place)
+    is_time = any(0 <= near < len(tokens) and tokens[near][0] == ":" for near in (place - 1, place + 1))
+    return number if number is not None and 1 <= number <= 31 and not is_time else None
 
 
 def _number(tokens: Sequence[tuple[str, str]], place: int) -> int | None:

@@ -83,7 +83,7 @@ def recollect(space: Neighbours, query: Vector, k: int, settings: Recollection) 
         new = _put(bag, kept, seen, number)
         bag.story.append(_told(query, kept, count, len(branches), new))
         stuck = not branches and count == _count(number + 1, k, len(space), settings)
-        if new == 0 and (settings.when_empty == "stop" or stuck):
+        if len(bag.rows) == len(space) or (new == 0 and (settings.when_empty == "stop" or stuck)):
             break
         if settings.early_stop and len(bag.rows) >= k:
             break

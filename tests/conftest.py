@@ -1,9 +1,45 @@
-"""Puts the folder of this file on the import path, for the helpers beside it; settings of property tests."""
+"""Puts the folder of this file on the import path, for the helpers beside it; settings of property tests; and keeps
+tests away from language models unless they ask for one.
+"""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 from hypothesis import settings
 
 # No deadline: how long one example takes on a busy machine says nothing about the code.
 settings.register_profile("memagent", deadline=None, print_blob=True)
 settings.load_profile("memagent")
+
+_NOWHERE = "http://127.0.0.1:9/v1"
+_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "MISTRAL_API_KEY", "LANGSMITH_API_KEY")
+
+
+@pytest.fixture(autouse=True)
+def no_model_calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches a model server by accident: connections fail, and child processes find no key and no server.
+
+    A test that is marked ``model`` or ``vllm`` has asked for one.
+    """
+    for name in _KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_BASE_URL", _NOWHERE)
+    monkeypatch.setenv("OPENAI_API_BASE", _NOWHERE)
+    monkeypatch.delenv("LANGSMITH_TRACING", raising=False)
+    if request.node.get_closest_marker("model") or request.node.get_closest_marker("vllm"):
+        return
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+
+
+def _guarded(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            raise RuntimeError(f"a test tried to connect to {address}; mark it `model` if it should")
+        return connect(self, address)
+
+    return guarded

@@ -15,7 +15,7 @@ from memagent.bank.session_arrays import edges_from, groups_of
 from memagent.bank.shelf import Shelf, loaded
 from memagent.bank.sums import lengths_of, turn_sums
 from memagent.bank.view import View, incomplete
-from memagent.errors import EncoderMismatch
+from memagent.errors import EncoderMismatch, StoreCorrupt
 from memagent.records import Granularity
 from memagent.stores.port import Attributes, IndexRow, ReadTransaction, UserStore
 
@@ -131,13 +131,16 @@ class MemoryBank:
             raise incomplete(f"unit {error}") from error
 
     def edges(self, transaction: ReadTransaction) -> Edges | None:
-        """The whole association graph, remembered until it changes; None if none was ever made."""
+        """The whole association graph, remembered until it changes; None if none was ever made or it is damaged."""
         made_with = transaction.association()
         if made_with is None:
             return None
         revision = transaction.links_revision()
         if self._edges is None or self._edges[0] != revision:
-            self._edges = revision, edges_from(transaction.links(), made_with)
+            try:
+                self._edges = revision, edges_from(transaction.links(), made_with)
+            except StoreCorrupt:
+                return None  # it can be made again
         return self._edges[1]
 
     def all_groups(self) -> Groups:

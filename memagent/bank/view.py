@@ -71,10 +71,10 @@ class View:
         return self._masks[granularity]
 
     def _holds_for_all_turns(self, granularity: Granularity, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """For each row, whether the filter holds with the metadata and agent of each of its session's turns, (n,).
+        """For each row, whether the filter holds with metadata, agent and times of each of its session's turns, (n,).
 
-        A derived unit shows words of all its turns, but only the metadata that they agree on: ``ne`` and ``NOT`` would
-        let it pass although one of its turns does not.
+        A derived unit shows words of all its turns, but only the metadata that they agree on, and the time of the last:
+        ``ne``, ``NOT`` and the beginning of a span of time would let it pass although one of its turns does not.
         """
         keys, sessions, _ = self._bank.shelves[granularity].columns()
         turn_keys, turn_sessions, _ = self._bank.shelves[Granularity.TURN].columns()
@@ -84,8 +84,7 @@ class View:
         failing = {
             session
             for session, turn in zip(turn_sessions[asked].tolist(), turns, strict=True)
-            if self._where is not None
-            and not self._where(own[session]._replace(metadata=turn.metadata, agent_id=turn.agent_id))
+            if self._where is not None and not self._where(turn._replace(roles=own[session].roles))
         }
         return ~np.isin(sessions, np.fromiter(failing, np.int64, len(failing)))
 

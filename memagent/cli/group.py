@@ -17,6 +17,7 @@ class Lazy(NamedTuple):
 
     place: str
     help: str
+    panel: str = "Measurement"
 
 
 LAZY = {
@@ -24,6 +25,7 @@ LAZY = {
     "eval": Lazy("memagent.evals.cli:app", "Measure retrieval on public data sets."),
     "calibrate": Lazy("memagent.cli.calibrate:app", "Fit RF-Mem's thresholds to an encoder."),
     "bench": Lazy("memagent.bench.cli:bench", "Measure latency, throughput and memory."),
+    "llm": Lazy("memagent.cli.llm:app", "Serve language models, and see what a server can do.", "Models"),
 }
 
 
@@ -37,7 +39,8 @@ class Group(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command; of a lazy one only what the list of commands shows."""
         if cmd_name in LAZY:
-            return TyperCommand(name=cmd_name, help=LAZY[cmd_name].help, rich_help_panel="Measurement")
+            found = LAZY[cmd_name]
+            return TyperCommand(name=cmd_name, help=found.help, rich_help_panel=found.panel)
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

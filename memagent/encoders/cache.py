@@ -158,10 +158,15 @@ class CachedEncoder:
         if not self._lock.acquire(timeout=timeout):
             return False
         connection, self._connection = self._connection, None
-        if connection is not None:
-            # Emptying the log is left to a close that nobody waits for.
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            connection.close()
+        try:
+            if connection is not None:
+                # Emptying the log is left to a close that nobody waits for.
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                connection.close()
+        except apsw.Error:
+            leave_alone(connection)  # the next call opens another; in the child it is refused
+            self._lock.release()
+            return False
         return True
 
     def resume(self, *, in_child: bool) -> None:

@@ -30,6 +30,7 @@ LEAST_COSINE = 0.3
 MOST_NEIGHBOURS = 24
 
 _SHORTEST = 3
+_MOST_WORDS = 40_000  # the time grows with the square of it; vocabularies list frequent words first
 _TABLES = ("word_embeddings.weight", "embed_tokens.weight", "wte.weight")
 _WORD_STARTS = "▁Ġ"  # how vocabularies of pieces mark the beginning of a word
 _BLOCK = 1024
@@ -181,7 +182,7 @@ def _vocabulary(path: Path) -> Iterable[tuple[str, int]]:
 
 
 def _whole_words(vocabulary: Iterable[tuple[str, int]], size: int) -> dict[str, int]:
-    """Entries that are words of letters, at least three, in lower case; of two spellings the one listed first.
+    """Entries that are words of letters, at least three, in lower case, 40,000 at most; of two spellings the first.
 
     A vocabulary that marks where words begin holds word ends without the mark: these are left out.
     """
@@ -194,4 +195,6 @@ def _whole_words(vocabulary: Iterable[tuple[str, int]], size: int) -> dict[str, 
         word = entry.lstrip(_WORD_STARTS).lower()
         if len(word) >= _SHORTEST and word.isalpha() and number < size:
             words.setdefault(word, number)
+        if len(words) == _MOST_WORDS:
+            break
     return words

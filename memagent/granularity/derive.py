@@ -29,9 +29,7 @@ def derive(turns: Sequence[str], encode: Encode, *, given: Derived = NOTHING) ->
     text = _said(turns)
     if not text:
         return given
-    return Derived(
-        given.summary or summarize(text, encode), given.keywords or keywords(text, detect_language(text))
-    )
+    return Derived(given.summary or summarize(text, encode), given.keywords or keywords(text, detect_language(text)))
 
 
 def combined(derived: Derived, turns: Sequence[str]) -> str:

@@ -65,6 +65,8 @@ class Graph:
         Later nodes whose links this may change are marked; all, if the graph was made with other settings than those
         in force, or vectors are damaged.
         """
+        if not sessions:
+            return
         try:
             before = self._tx.links()
         except StoreCorrupt:  # it can be made again
@@ -99,7 +101,11 @@ class Graph:
         if not self._is_made_with(association):
             self._tx.delete_links()
             self._tx.set_association(settings_text(association))
-        before = self._tx.links()
+        try:
+            before = self._tx.links()
+        except StoreCorrupt:  # it can be made again: the other sessions are due now
+            self._tx.delete_links()
+            before = self._tx.links()
         nodes = self._nodes(before.nodes, sessions)
         floors = _floors(before, nodes)
         new = np.flatnonzero(~np.isin(nodes.ids, before.nodes))

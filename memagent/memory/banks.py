@@ -136,6 +136,8 @@ class Banks:
             return  # what was committed is in the store, which keeps it
         try:
             lease.bank.store.close()
+        except InvalidInput:
+            lease.leaving = True  # it is in use by a call that this thread is inside of, which closes it at its end
         except StoreError as error:
             # Nothing is lost: what was committed is in the file or its log, and the call at hand is another one.
             _log.warning("a user's file could not be closed cleanly: %s", error)
@@ -153,7 +155,7 @@ class Banks:
             self._close(lease)
 
     def close(self) -> None:
-        """Close every bank; later calls raise."""
+        """Close every bank, one that a call of this thread is using when that call ends; later calls raise."""
         with self._mutex:
             self._closed = True
             leases = list(self._open.values())

@@ -83,8 +83,10 @@ def _derive_again(core: Core, user_id: str, session_ids: Sequence[str]) -> None:
     """Write summaries and keywords of changed sessions, if they are closed.
 
     The change itself is committed: that they cannot be written now must not look as if it had failed. They stay marked
-    as due.
+    as due, and stay so without a word where the encoder is not loaded yet: a deletion needs none.
     """
+    if not core.has_encoder:
+        return
     try:
         run(derive_sessions(core, user_id, only=session_ids))
     except NotFound:

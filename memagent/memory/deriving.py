@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memagent.bank.bank import MemoryBank
+from memagent.bank.filters import same_value
 from memagent.granularity import Derived, combined, derive
 from memagent.memory.association import Graph, associate, writing
 from memagent.memory.core import Core
@@ -21,6 +22,7 @@ from memagent.stores.port import ReadTransaction, SessionState, UnitDraft, Write
 if TYPE_CHECKING:
     from memagent.records import Vector
 
+_ABSENT = object()
 _FEW = 4  # sessions that are linked in the transactions in which they are derived
 
 
@@ -165,9 +167,14 @@ def write_derived(
 
 
 def write_metadata(transaction: WriteTransaction, state: SessionState, *, now: int) -> None:
-    """Bring the metadata of a session's unit, and of what is derived from it, up to date with its turns'."""
+    """Bring the metadata of a session's unit, and of what is derived from it, up to date with its turns'.
+
+    What a derived unit was given beside that stays.
+    """
     metadata = gathered_from(transaction, state.number).metadata
-    for unit in transaction.units([state.unit, *derived_keys(transaction, state.number)], whole=False):
+    own, *derived = transaction.units([state.unit, *derived_keys(transaction, state.number)], whole=False)
+    for unit in (own, *derived):
+        given = {k: v for k, v in unit.metadata.items() if not same_value(own.metadata.get(k, _ABSENT), v)}
         draft = UnitDraft(
             id=unit.id,
             session=state.number,
@@ -177,7 +184,7 @@ def write_metadata(transaction: WriteTransaction, state: SessionState, *, now: i
             at=now,
             roles=unit.roles,
             agent_id=unit.agent_id,
-            metadata=metadata,
+            metadata={**metadata, **given},
             terms=derived_terms(unit.granularity, unit.text),
         )
         transaction.replace_unit(unit.key, draft, log=False)

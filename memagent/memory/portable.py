@@ -257,7 +257,9 @@ class Importer:
         session = self._contents.sessions[self._contents.session_of[unit.id]]
         if unit.text is not None:
             made = self._encoded[unit.text]
-            terms, vector = made.terms, made.vector
+            # As derived_terms() has it: the words of combinations are those of their session's turns.
+            terms = b"" if unit.granularity is Granularity.COMBINATION else made.terms
+            vector = made.vector
         elif self._text_vectors and session.closed:
             terms, vector = b"", self._encoded[session_text(self._contents, session.id)].vector
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from memagent.memory.core import Core
 from memagent.memory.flow import Flow
 from memagent.memory.ids import owner_of_memory
 from memagent.memory.replies import HistoryEntry, Item, ListReply, SearchReply, Verified, history_entry, item
+from memagent.prompts.quoting import quoted
 from memagent.records import Granularity, MemoryUnit, Query, Retrieval, as_utc, to_micros
 from memagent.retrievers import make
 from memagent.stores.sqlite import checked_user_id
@@ -148,7 +148,7 @@ def _block(core: Core, units: Sequence[MemoryUnit], budget: int) -> str:
     lines: dict[tuple[datetime, int], str] = {}
     used = core.encoder.count_tokens(_HEAD) + core.encoder.count_tokens(_TAIL)
     for unit in units:
-        line = f"[{unit.event_at.date().isoformat()}]\n{_quoted(unit.text)}"
+        line = f"[{unit.event_at.date().isoformat()}]\n{quoted(unit.text)}"
         cost = core.encoder.count_tokens(line) + 1
         if used + cost <= budget:
             used += cost
@@ -161,11 +161,6 @@ def _block(core: Core, units: Sequence[MemoryUnit], budget: int) -> str:
 
 _HEAD = "<memories>"
 _TAIL = "</memories>"
-
-
-def _quoted(text: str) -> str:
-    # A remembered text must not be able to end the block that says it is remembered.
-    return re.sub(r"<(?=\s*/?\s*memories)", "‹", text, flags=re.IGNORECASE)
 
 
 @contextmanager
@@ -296,6 +291,8 @@ def _problems(core: Core, bank: MemoryBank) -> list[str]:
     """What is wrong with a user's file, or with the open indexes derived from it."""
     if found := bank.store.check():
         return found
+    if bank.store.encoder() is None:  # nothing was ever stored, so there is nothing to index
+        return []
     if core.has_encoder:  # looking at files is no reason to load one
         bank.check_encoder()
     problems = []

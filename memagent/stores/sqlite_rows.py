@@ -14,6 +14,7 @@ from memagent.records import Attachment, Granularity, MemoryUnit, Message, from_
 from memagent.stores.links import Links, stored_links
 from memagent.stores.port import Attributes, Change, Delta, IndexRow, SessionState, StoredMessage
 from memagent.stores.sqlite_errors import DAMAGED
+from memagent.stores.sqlite_schema import LINKS_SEEN
 
 _UNIT_COLUMNS = (
     "u.key, u.id, s.id, u.granularity, u.event_at, u.created_at, u.updated_at, u.agent_id, u.roles, u.sources, "
@@ -327,13 +328,13 @@ class Rows:
     def links(self) -> Links:
         """The association graph."""
         try:
-            return stored_links(self._all("select node, floor, targets from links order by node"))
+            return stored_links(self._all(f"select node, floor, targets from links where {LINKS_SEEN} order by node"))
         except _UNREADABLE as error:
             raise _damaged(error) from error
 
     def links_revision(self) -> int:
         """The number of the last commit that changed the association graph."""
-        value = self._value("select value from meta where name = 'links'")
+        value = self._value(f"select max(value) from meta where name = iif({LINKS_SEEN}, 'links', 'revision')")
         return value if isinstance(value, int) else 0
 
     def association(self) -> str | None:
@@ -343,7 +344,7 @@ class Rows:
 
     def unlinked(self) -> list[int]:
         """The numbers of the derived sessions whose links are due."""
-        missing = "number not in (select node / 4 from links)"
+        missing = f"number not in (select node / 4 from links where {LINKS_SEEN})"
         marked = "number in (select node / 4 from links where floor is null)"
         sql = f"select number from sessions where derived = 1 and ({missing} or {marked}) order by number"
         return [row[0] for row in self._all(sql)]

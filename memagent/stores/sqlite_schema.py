@@ -104,8 +104,16 @@ def m002_association(connection: apsw.Connection) -> None:
             targets blob not null
         );
         insert into meta values ('links', 0), ('association', null);
+        insert into meta select 'links_seen', value from meta where name = 'revision';
         """
     )
+
+
+LINKS_SEEN = (
+    "((select value from meta where name = 'revision') is (select value from meta where name = 'links_seen'))"
+)
+"""SQL: whether the last commit was made by one that keeps the links true. A handle that a memagent of version 1 opened
+before the file was migrated goes on writing, and knows nothing of them."""
 
 
 MIGRATIONS: tuple[Migration, ...] = (m001_tables, m002_association)
@@ -125,12 +133,18 @@ def version_of(connection: apsw.Connection) -> int:
 def is_current(connection: apsw.Connection) -> bool:
     """Whether no migration is due; raises StoreVersion for a file from the future."""
     version = version_of(connection)
+    refuse_newer(connection)
+    return version == len(MIGRATIONS)
+
+
+def refuse_newer(connection: apsw.Connection) -> None:
+    """Raise StoreVersion for a file from the future; it may have become one while it was open."""
+    version = int(connection.pragma("user_version"))
     if version > len(MIGRATIONS):
         raise StoreVersion(
             f"{connection.filename} has schema version {version}, this memagent knows {len(MIGRATIONS)}",
             hint="upgrade memagent",
         )
-    return version == len(MIGRATIONS)
 
 
 def migrate(connection: apsw.Connection) -> None:

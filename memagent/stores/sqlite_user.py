@@ -176,6 +176,7 @@ class SQLiteUser:
                 return
             self._transaction = "read"
             try:
+                sqlite_schema.refuse_newer(connection)
                 yield Rows(connection, self.user_id)
             finally:
                 self._transaction = None
@@ -207,6 +208,7 @@ class SQLiteUser:
 
     def _begin(self, connection: apsw.Connection) -> WritingRows:
         connection.execute("begin immediate")
+        sqlite_schema.refuse_newer(connection)
         if self._scrub_is_due(connection):
             # Left by a deletion whose process was killed, or failed, before the bytes were overwritten.
             connection.execute("rollback")

@@ -16,6 +16,7 @@ from memagent.stores.links import Links, nodes_of_units
 from memagent.stores.port import Change, SessionState, StoredMessage, UnitDraft
 from memagent.stores.sqlite_check import checksum
 from memagent.stores.sqlite_rows import Rows, batches, marks
+from memagent.stores.sqlite_schema import LINKS_SEEN
 
 if TYPE_CHECKING:
     from memagent.records import Vector
@@ -35,7 +36,9 @@ class WritingRows(Rows):
         self.is_first = self._revision == 1
         self.deleted = False
         """Whether something was deleted that must not be left in the file."""
-        connection.execute("update meta set value = ? where name = 'revision'", (self._revision,))
+        if not self._value(f"select {LINKS_SEEN}"):
+            self.delete_links()
+        connection.execute("replace into meta values ('revision', ?1), ('links_seen', ?1)", (self._revision,))
 
     # sessions and messages
 

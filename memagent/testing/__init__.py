@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from memagent.testing.encoder_contract import EncoderContract
     from memagent.testing.encoders import HashingEncoder
     from memagent.testing.faulty_vfs import FaultyVFS
+    from memagent.testing.models import FakeClock, ScriptedModel
     from memagent.testing.store_contract import MemoryStoreContract
 
 _HOME = {
     "EncoderContract": "memagent.testing.encoder_contract",
+    "FakeClock": "memagent.testing.models",
     "FaultyVFS": "memagent.testing.faulty_vfs",
     "HashingEncoder": "memagent.testing.encoders",
     "MemoryStoreContract": "memagent.testing.store_contract",
+    "ScriptedModel": "memagent.testing.models",
 }
 
-__all__ = ["EncoderContract", "FaultyVFS", "HashingEncoder", "MemoryStoreContract"]
+__all__ = ["EncoderContract", "FakeClock", "FaultyVFS", "HashingEncoder", "MemoryStoreContract", "ScriptedModel"]
 
 
 def __getattr__(name: str) -> Any:

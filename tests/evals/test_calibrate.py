@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memagent.errors import InvalidInput
-from memagent.evals.calibrate import Samples, Thresholds, by_shares, calibrate_shares, fit, held_out
+from memagent.evals.calibrate import (
+    Samples,
+    Thresholds,
+    by_shares,
+    calibrate_shares,
+    fit,
+    held_out,
+    refuse_open_probe,
+)
 from memagent.retrievers import RFMem
 from memagent.retrievers.familiarity import Gate, Signal
 
@@ -121,3 +129,9 @@ def test_messages_that_are_all_alike_get_thresholds_too() -> None:
 def test_few_messages_are_refused() -> None:
     with pytest.raises(InvalidInput, match="19 messages"):
         calibrate_shares(RFMem(), [(0.4, 0.2)] * 19, encoder="e", granularity="turn", share=0.5, users=1)
+
+
+def test_thresholds_are_not_fitted_to_a_probe_without_a_size() -> None:
+    refuse_open_probe(RFMem())
+    with pytest.raises(InvalidInput, match="probe=none"):
+        refuse_open_probe(RFMem(probe=None))

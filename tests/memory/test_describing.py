@@ -374,3 +374,11 @@ def test_combinations_are_exported_and_imported(tmp_path: Path) -> None:
         assert [unit["memory"]] == texts(memory, "combination")
         assert memory.flush(user_id="copy") == 0
         assert memory.verify()["ok"]
+
+
+def test_metadata_given_to_a_summary_survives_new_metadata_of_a_turn(memory: Memory) -> None:
+    (summary,) = ids(memory, "summary")
+    memory.update(summary, metadata={"topic": "bees", "reviewed": True}, user_id="ann")
+    for turn in ids(memory, "turn"):
+        memory.update(turn, metadata={"topic": "animals"}, user_id="ann")
+    assert memory.get(summary)["metadata"] == {"topic": "animals", "reviewed": True}

@@ -323,3 +323,19 @@ def test_a_user_whose_memories_are_all_deleted_has_none_to_find(memory: Memory) 
     assert memory.get_all(user_id="ann") == {"results": [], "total": 0}
     memory.add("I am back.", user_id="ann")
     assert found(memory, "back") == ["I am back."]
+
+
+@pytest.mark.parametrize("retriever", [name for name in names() if Granularity.SESSION in granularities(name)])
+def test_a_turn_that_a_span_of_time_hides_has_no_say_in_its_session(retriever: str) -> None:
+    replies = []
+    for hidden in ("green tea in the garden", "a car on the road"):
+        with Memory(":memory:", encoder=HashingEncoder(64), background=False) as memory:
+            days = ((0, "a", hidden), (10, "a", "we walked"), (11, "b", "green leaves"), (12, "c", "tea"))
+            for day, session, text in days:
+                memory.add(text, user_id="ann", session_id=session, timestamp=START + timedelta(days=day))
+            filters = {"event_at": {"gte": START + timedelta(days=5)}}
+            options: dict[str, Any] = {"granularity": "session", "retriever": retriever, "filters": filters}
+            replies.append(memory.search("green tea", user_id="ann", **options)["results"])
+    shown = [[(result["session_id"], result["score"], result["memory"]) for result in reply] for reply in replies]
+    assert shown[0] == shown[1]
+    assert [session for session, _, _ in shown[0]] != []

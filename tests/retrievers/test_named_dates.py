@@ -33,6 +33,12 @@ from memagent.retrievers.dates import NamedDate, named_dates, nearness
         ("on 23/05/2023", [(2023, 5, 23)]),
         ("What happened in 2023?", [(2023, None, None)]),
         ("29 February", [(None, 2, 29)]),
+        ("on 14 March 10:30", [(None, 3, 14)]),
+        ("on 3 May, 2 people came", [(None, 5, 3)]),
+        ("12 December, 2 January 2024", [(None, 12, 12), (2024, 1, 2)]),
+        ("Am 5. Mai 12 Leute", [(None, 5, 5)]),
+        ("3 May, 2023", [(2023, 5, 3)]),
+        ("June 10:30", [(None, 6, None)]),
     ],
 )
 def test_dates_are_found_as_people_write_them(text: str, dates: list[tuple[int | None, ...]]) -> None:
@@ -50,6 +56,8 @@ def test_dates_are_found_as_people_write_them(text: str, dates: list[tuple[int |
         "2023-13-45",
         "12345 steps",
         "room 101",
+        "What may 5 people do?",
+        "2023年0月5日",
         "",
     ],
 )

@@ -1,0 +1,103 @@
+"""How much a vLLM server gains from being asked at once, and from shared beginnings of prompts.
+
+    python benchmarks/model_server.py MODEL [--python ENV] [--out FILE]
+
+Short prompts (at most 200 tokens) and long ones (about 1,300, nearly all of it shared) with answers of 32 tokens, one
+by one and 16 at once. Every prompt is new to the server but for what it shares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from memagent.llm import Model, Prompt, VLLMServer
+
+ANSWER = 32
+AT_ONCE = 16
+TOPICS = ["tea", "bees", "sailing", "Lisbon", "chess", "bread", "winter", "trains", "paint", "goats", "clocks", "salt"]
+SHORT = "You are a friendly assistant. Reply with one long paragraph."
+RULES = " ".join(f"Rule {n}: answer in plain words, and never make up what was not said." for n in range(75))
+
+
+def prompts(system: str, count: int, begin: int) -> list[Prompt[str]]:
+    """Different questions with one beginning."""
+    return [
+        Prompt(
+            name="bench",
+            version=1,
+            system=system,
+            user=f"Write about {TOPICS[n % len(TOPICS)]} and the number {n}, without stopping.",
+            max_tokens=ANSWER,
+        )
+        for n in range(begin, begin + count)
+    ]
+
+
+def timed(model: Model, asked: Sequence[Prompt[str]], *, at_once: bool) -> dict[str, Any]:
+    """Seconds and tokens of one round."""
+    began = time.perf_counter()
+    replies = model.ask_many(asked) if at_once else [model.ask(prompt) for prompt in asked]
+    seconds = time.perf_counter() - began
+    received = sum(reply.usage.output for reply in replies)
+    return {
+        "prompts": len(asked),
+        "seconds": round(seconds, 2),
+        "input_tokens": sum(reply.usage.input for reply in replies),
+        "output_tokens": received,
+        "output_tokens_per_second": round(received / seconds, 2),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def measured(server: VLLMServer, name: str, system: str, one_by_one: int, begin: int) -> dict[str, Any]:
+    """One kind of prompt, both ways, with what the prefix cache served."""
+    model = server.model(timeout=1200.0, concurrency=AT_ONCE)
+    timed(model, prompts(system, 1, begin + 900), at_once=False)  # the first one fills the prefix cache
+    before = server.metrics()
+    single = timed(model, prompts(system, one_by_one, begin), at_once=False)
+    many = timed(model, prompts(system, AT_ONCE, begin + 100), at_once=True)
+    spent = server.metrics().since(before)
+    gain = many["output_tokens_per_second"] / single["output_tokens_per_second"]
+    return {
+        "name": name,
+        "one_by_one": single,
+        "at_once": many,
+        "gain": round(gain, 2),
+        "prefix_hit_rate": round(spent.prefix_hit_rate, 3),
+    }
+
+
+def main() -> None:
+    """Measure, and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a model folder or a name")
+    parser.add_argument("--python", help="the environment that has vLLM")
+    parser.add_argument("--out", type=Path, help="the file to write")
+    given = parser.parse_args()
+    with VLLMServer(
+        given.model, python=given.python, max_model_len=4096, progress=lambda line: print(line, file=sys.stderr)
+    ) as server:
+        result = {
+            "vllm": server.server.version(),
+            "model": server.name,
+            "cores": os.cpu_count(),
+            "rounds": [
+                measured(server, "short prompts", SHORT, 8, 0),
+                measured(server, "long shared beginning", RULES, 4, 2000),
+            ],
+        }
+    text = json.dumps(result, indent=2)
+    print(text)
+    if given.out:
+        given.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Question answering over a memory, end to end: a reader answers, a judge or the option letters say whether rightly."""

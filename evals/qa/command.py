@@ -1,0 +1,213 @@
+"""``memagent eval qa``: from the options to a finished run and its files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memagent.errors import InvalidInput
+from memagent.evals.measuring import cached_encoder, category_numbers, check_places, progress_bar, stoppable
+from memagent.evals.options import with_options
+from memagent.evals.qa.options import QaOptions
+
+if TYPE_CHECKING:
+    from memagent.evals.datasets import Dataset
+    from memagent.evals.qa.result import Asked
+    from memagent.evals.qa.running import QaRun
+    from memagent.evals.qa.settings import QaSettings
+    from memagent.llm.cache import ReplyCache
+    from memagent.llm.meter import Meter, Prices
+    from memagent.llm.model import Model
+
+SCRIPTED = "scripted"
+
+EXAMPLE = """
+Example: memagent eval qa --dataset longmemeval --data longmemeval_s.json --reader http://localhost:8000/v1
+--judge openai:gpt-4o --retriever hybrid --granularity session --top-k 3 --out result.json --hypotheses hyp.jsonl
+"""
+
+
+@with_options(QaOptions, "options")
+def qa(
+    *,
+    options: QaOptions,
+    out: Annotated[Path, typer.Option(help="The result file to write. A stopped run keeps its rows beside it.")],
+) -> None:
+    """Answer a data set's questions from what a retriever finds, and have the answers judged.
+
+    Prints a table by question type; writes every figure to --out, a row for each question to --per-question, and the
+    answers alone to --hypotheses. Exit status: 0 done, 1 the model failed, 2 bad input, 3 stopped or the budget is
+    spent (the same command resumes).
+    """
+    with stoppable():
+        from memagent.evals.qa.result import build_result
+        from memagent.evals.result import write_result
+        from memagent.evals.rows import write_text
+        from memagent.llm.meter import Budget, Meter
+
+        check_places(out, options.per_question, options.hypotheses)
+        settings = _settings(options)
+        dataset = _dataset(options)
+        meter = Meter(Budget(calls=options.budget_calls, tokens=options.budget_tokens, cost=options.budget_cost))
+        partial = out.with_name(f"{out.name}.partial")
+        with _models(options, dataset, meter) as (reader, judge):
+            run, encoder = _run(options, settings, dataset, reader, judge, partial)
+            result = build_result(
+                run,
+                encoder=encoder,
+                reader=_asked(options.reader, reader, _prices(options.reader_price)),
+                judge=_asked(options.judge or "", judge, _prices(options.judge_price)) if judge else None,
+                totals=meter.totals(),
+                command=["memagent", *sys.argv[1:]],
+                seed=options.seed,
+                bert=_bert(options),
+            )
+        if options.per_question:
+            write_text(options.per_question, "".join(row.as_json() + "\n" for row in run.rows))
+        if options.hypotheses:
+            write_text(options.hypotheses, "".join(row.as_hypothesis() + "\n" for row in run.rows))
+        write_result(out, result)
+        partial.unlink(missing_ok=True)
+        _show(result, out, markdown=options.markdown)
+
+
+def _settings(options: QaOptions) -> QaSettings:
+    from memagent.answering.steps import AnswerSettings
+    from memagent.evals.qa.asking import parse_source
+    from memagent.evals.qa.settings import QaSettings
+    from memagent.evals.specs import units_used
+
+    source = parse_source(options.retriever, options.set_ or ())
+    needs_summaries = bool(units_used(source.specs)) or options.granularity in ("summary", "keywords")
+    return QaSettings(
+        top_k=options.top_k,
+        granularity=options.granularity,
+        answer=AnswerSettings(
+            max_tokens=options.max_tokens,
+            reply_tokens=options.reply_tokens,
+            form=options.form,
+            filter=options.filter,
+        ),
+        criteria=options.judge_criteria,
+        adversarial=options.adversarial,
+        as_of=options.as_of,
+        session_vectors=options.session_vectors,
+        summaries=options.summaries or ("extractive" if needs_summaries else "none"),
+        limit=options.limit,
+    )
+
+
+def _dataset(options: QaOptions) -> Dataset:
+    from memagent.evals.datasets import load_dataset
+
+    return load_dataset(
+        options.dataset,
+        options.data or (),
+        text=options.text,
+        categories=category_numbers(options.categories),
+    )
+
+
+def _run(
+    options: QaOptions, settings: QaSettings, dataset: Dataset, reader: Model, judge: Model | None, partial: Path
+) -> tuple[QaRun, dict[str, Any]]:
+    """The finished run, and what its result says about the encoder."""
+    from memagent.encoders import load_encoder
+    from memagent.evals.qa.asking import parse_source
+    from memagent.evals.qa.running import run_qa
+    from memagent.evals.result import encoder_facts
+
+    folder = _folder(options)
+    bare = load_encoder(options.encoder, precision=options.precision, long_text=options.long_text, cache_dir=folder)
+    with cached_encoder(bare, folder, wanted=options.cache) as encoder, progress_bar() as progress:
+        run = run_qa(
+            dataset,
+            parse_source(options.retriever, options.set_ or ()),
+            encoder,
+            reader=reader,
+            judge=judge,
+            settings=settings,
+            concurrency=options.concurrency,
+            partial=partial,
+            progress=progress,
+        )
+    return run, encoder_facts(bare, precision=options.precision, long_text=options.long_text)
+
+
+@contextmanager
+def _models(options: QaOptions, dataset: Dataset, meter: Meter) -> Iterator[tuple[Model, Model | None]]:
+    """Reader and judge, under one budget and with one reply cache."""
+    from memagent.evals.qa.oracle import OracleJudge, OracleReader
+    from memagent.llm.cache import ReplyCache
+    from memagent.llm.model import Model
+
+    cache: ReplyCache | None = None
+    if options.cache:
+        folder = _folder(options)
+        folder.mkdir(parents=True, exist_ok=True)
+        cache = ReplyCache(folder / "replies.sqlite")
+    common: dict[str, Any] = {
+        "meter": meter,
+        "cache": cache,
+        "concurrency": options.concurrency,
+        "timeout": options.timeout,
+    }
+    scripted_reader = OracleReader(dataset, options.granularity) if options.reader == SCRIPTED else None
+    reader = Model(scripted_reader or options.reader, prices=_prices(options.reader_price), **common)
+    judge = None
+    if options.judge:
+        scripted_judge = OracleJudge() if options.judge == SCRIPTED else None
+        judge = Model(scripted_judge or options.judge, prices=_prices(options.judge_price), **common)
+    try:
+        yield reader, judge
+    finally:
+        if cache:
+            cache.close()
+
+
+def _folder(options: QaOptions) -> Path:
+    from memagent.encoders.files import default_cache_dir
+
+    return options.cache_dir or default_cache_dir()
+
+
+def _asked(name: str, model: Model, prices: Prices | None) -> Asked:
+    from memagent.evals.qa.result import Asked
+
+    return Asked(name=name, identity=model.identity, prices=prices)
+
+
+def _prices(text: str | None) -> Prices | None:
+    from memagent.llm.meter import Prices
+
+    if text is None:
+        return None
+    try:
+        sent, received = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInput(f"{text!r} is not two prices", hint="for example 0.15,0.6") from None
+    return Prices(input=sent, output=received)
+
+
+def _bert(options: QaOptions) -> Any:
+    from memagent.evals.qa.texts import BertModel
+
+    return BertModel(name=options.bertscore, layers=options.bertscore_layers) if options.bertscore else None
+
+
+def _show(result: Mapping[str, Any], out: Path, *, markdown: bool) -> None:
+    from rich.console import Console
+
+    from memagent.evals.qa.table import markdown_page, rich_table
+
+    if markdown:
+        typer.echo(markdown_page(result), nl=False)
+    else:
+        console = Console()
+        console.print(rich_table(result, width=console.width))
+    typer.echo(f"Written to {out}", err=True)

@@ -1,0 +1,95 @@
+"""An answer as it is being written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from memagent.errors import InvalidInput
+from memagent.prompts.answering import UNKNOWN_MARK
+
+if TYPE_CHECKING:
+    from memagent.answering.values import Answer
+
+_LABELS = re.compile(r"[ \t]*\[\s*m\d+(?:\s*[,;]\s*m\d+)*\s*\]", re.IGNORECASE)
+_BEGINNING_OF_LABELS = re.compile(r"[ \t]*(?:\[(?:\s*m?|\s*m\d+(?:\s*[,;]\s*m\d+)*\s*(?:[,;]\s*m?)?))?", re.IGNORECASE)
+_LONGEST_WAIT = 200  # characters that may turn out to be a citation
+
+
+class MarkReader:
+    """Takes a text piece by piece, and gives it back without citations and without the mark of an unknown answer.
+
+    ``labels`` collects what is cited, ``known`` turns False at the mark.
+    """
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+        self.known = True
+        self._waiting = ""
+        self._begun = False
+
+    def feed(self, piece: str) -> str:
+        """The text that can be shown now."""
+        self._waiting += piece
+        if not self._begun and not self._past_beginning():
+            return ""
+        self._waiting = _LABELS.sub(self._noted, self._waiting)
+        place = self._safe_end()
+        shown, self._waiting = self._waiting[:place], self._waiting[place:]
+        return shown
+
+    def close(self) -> str:
+        """What is left at the end."""
+        self._past_beginning(last=True)
+        rest, self._waiting = _LABELS.sub(self._noted, self._waiting).rstrip(), ""
+        return rest
+
+    def _past_beginning(self, *, last: bool = False) -> bool:
+        """Whether it is clear how the text begins; the mark is taken off."""
+        beginning = self._waiting.lstrip()
+        if not last and len(beginning) < len(UNKNOWN_MARK) and UNKNOWN_MARK.startswith(beginning.casefold()):
+            return False
+        if not self._begun and beginning.casefold().startswith(UNKNOWN_MARK):
+            self.known = False
+            beginning = beginning[len(UNKNOWN_MARK) :].lstrip()
+        if not self._begun:
+            self._waiting = beginning
+        self._begun = bool(beginning)
+        return self._begun
+
+    def _noted(self, match: re.Match[str]) -> str:
+        self.labels += re.findall(r"m\d+", match[0], re.IGNORECASE)
+        return ""
+
+    def _safe_end(self) -> int:
+        """How much of the text cannot become the space before a citation, or a citation."""
+        from_here = max(0, len(self._waiting) - _LONGEST_WAIT)
+        for place in range(from_here, len(self._waiting)):
+            if _BEGINNING_OF_LABELS.fullmatch(self._waiting, place):
+                return place
+        return len(self._waiting)
+
+
+class AnswerStream:
+    """The pieces of an answer, as they come; afterwards :attr:`answer` is the whole of it, checked.
+
+    Iterating asks the model; it can be done once. What retrieval or the model raise comes out of the iteration.
+    """
+
+    def __init__(self, pieces: Iterator[str], finish: Callable[[], Answer]) -> None:
+        self._pieces = pieces
+        self._finish = finish
+        self._answer: Answer | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._pieces
+        if self._answer is None:
+            self._answer = self._finish()
+
+    @property
+    def answer(self) -> Answer:
+        """The answer; raises InvalidInput before the last piece was taken."""
+        if self._answer is None:
+            raise InvalidInput("the answer is not complete yet", hint="take all pieces of the stream first")
+        return self._answer

@@ -1,0 +1,223 @@
+"""Any LangChain chat model as a :class:`~memagent.llm.wire.Wire`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from memagent.errors import InvalidInput, ModelUnavailable
+from memagent.llm.clients import for_any_loop
+from memagent.llm.failures import failure_of
+from memagent.llm.reply import Raw, TokenLogprob, Usage
+from memagent.llm.retry import CallFailed, Failure
+from memagent.llm.wire import Capabilities
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage, BaseMessage
+
+    from memagent.llm.request import Request
+
+_BYTES_PER_TOKEN = 4  # where a provider does not say how many there were
+_CUT_OFF = {"length", "max_tokens", "model_length", "max_output_tokens"}
+_FILTERED = {"content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist"}
+_ENDED = {"stop", "end_turn", "stop_sequence", "eos", "tool_calls", "tool_use"}
+
+
+class ChatWire:
+    """Sends requests through a LangChain chat model.
+
+    OpenAI-compatible models (``BaseChatOpenAI`` of langchain-openai) are asked for JSON schemas, log probabilities and
+    a time limit in OpenAI's terms; others get the tags, and keep their own time limit in synchronous calls.
+    """
+
+    def __init__(self, chat: BaseChatModel, capabilities: Capabilities | None = None) -> None:
+        from langchain_core.language_models import BaseChatModel as Base
+
+        if not isinstance(chat, Base):
+            raise InvalidInput(
+                f"a {type(chat).__name__} is no chat model",
+                hint="pass a LangChain chat model, the URL of a server, or a name such as 'openai:gpt-5-mini'",
+            )
+        self.chat = chat
+        self._openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(chat).__mro__)
+        self._capabilities = capabilities or Capabilities(json_schema=None if self._openai else False)
+        self._identity = _identity(chat)
+        self._for_loops = for_any_loop(chat) if self._openai else chat
+
+    @property
+    def identity(self) -> str:
+        """The model's class, name and settings, as JSON."""
+        return self._identity
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What was found out about it."""
+        return self._capabilities
+
+    def send(self, request: Request, timeout: float | None) -> Raw:
+        """The model's reply."""
+        with _as_failures(openai=self._openai):
+            message = self.chat.invoke(_messages(request), **self._options(request, timeout))
+            return _raw(message, request)
+
+    async def asend(self, request: Request, timeout: float | None) -> Raw:
+        """The model's reply."""
+        import asyncio
+
+        with _as_failures(openai=self._openai):
+            async with asyncio.timeout(timeout):
+                message = await self._for_loops.ainvoke(_messages(request), **self._options(request, timeout))
+            return _raw(message, request)
+
+    def stream(self, request: Request, timeout: float | None) -> Generator[str | Raw, None, None]:
+        """The model's reply as it comes; the time limit is for each piece."""
+        whole: Any = None
+        with _as_failures(openai=self._openai):
+            for chunk in self.chat.stream(_messages(request), **self._options(request, timeout, streaming=True)):
+                whole = chunk if whole is None else whole + chunk
+                if chunk.text:
+                    yield str(chunk.text)
+            yield self._raw_of_stream(whole, request)
+
+    async def astream(self, request: Request, timeout: float | None) -> AsyncGenerator[str | Raw, None]:
+        """The model's reply as it comes; the time limit is for each piece."""
+        whole: Any = None
+        with _as_failures(openai=self._openai):
+            options = self._options(request, timeout, streaming=True)
+            async for chunk in self._for_loops.astream(_messages(request), **options):
+                whole = chunk if whole is None else whole + chunk
+                if chunk.text:
+                    yield str(chunk.text)
+            yield self._raw_of_stream(whole, request)
+
+    def _raw_of_stream(self, whole: Any, request: Request) -> Raw:
+        raw = Raw(text="", usage=estimated(request, "")) if whole is None else _raw(whole, request)
+        if self._openai and raw.finish == "unknown":
+            # OpenAI's protocol says why it ends; a connection that was only closed looks like an end.
+            broken = ModelUnavailable("the stream broke off before its end", hint="see whether the server still runs")
+            raise CallFailed(Failure(error=broken, kind="connection"))
+        return raw
+
+    def _options(self, request: Request, timeout: float | None, *, streaming: bool = False) -> dict[str, Any]:
+        prompt = request.prompt
+        options: dict[str, Any] = {"max_tokens": request.max_tokens}
+        if self._capabilities.temperature:
+            options["temperature"] = prompt.temperature
+        if prompt.stop:
+            options["stop"] = list(prompt.stop)
+        if not self._openai:
+            return options
+        if timeout is not None:
+            options["timeout"] = timeout
+        if streaming:
+            options["stream_usage"] = True
+        if prompt.logprobs is not None:
+            options |= {"logprobs": True, "top_logprobs": prompt.logprobs}
+        if request.schema is not None:
+            # In the body itself: given as an argument, the client would raise on a reply that is cut off.
+            own = getattr(self.chat, "extra_body", None) or {}
+            options["extra_body"] = {**own, "response_format": response_format(prompt.name, request.schema)}
+        return options
+
+
+def response_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """OpenAI's ``response_format`` that holds an answer to a JSON schema."""
+    safe = "".join(mark if mark.isascii() and (mark.isalnum() or mark in "_-") else "_" for mark in name)[:64]
+    return {"type": "json_schema", "json_schema": {"name": safe or "answer", "schema": dict(schema)}}
+
+
+@contextmanager
+def _as_failures(*, openai: bool) -> Iterator[None]:
+    """Errors of the model and its server leave as :class:`CallFailed`; others pass."""
+    try:
+        yield
+    except CallFailed:
+        raise
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None and openai and isinstance(error, KeyError | TypeError | ValueError):
+            # langchain-openai raises these for replies that are no chat completions, error pages for example.
+            unusable = f"the server's reply is no chat completion: {type(error).__name__} {str(error)[:300]}"
+            failure = Failure(error=ModelUnavailable(unusable), kind="server error")
+        if failure is None:
+            raise
+        raise CallFailed(failure) from error
+
+
+def _identity(chat: BaseChatModel) -> str:
+    name = getattr(chat, "model_name", None) or getattr(chat, "model", None)
+    known = {"class": type(chat).__name__, "model": name, **chat.asdict()}
+    return json.dumps(known, sort_keys=True, default=str)
+
+
+def _messages(request: Request) -> list[BaseMessage]:
+    from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+    made: list[BaseMessage] = []
+    images = request.prompt.images
+    for role, text in request.turns:
+        if role == "system":
+            made.append(SystemMessage(text))
+        elif role == "assistant":
+            made.append(AIMessage(text))
+        elif images:
+            pictures = [{"type": "image_url", "image_url": {"url": url}} for url in images]
+            made.append(HumanMessage([{"type": "text", "text": text}, *pictures]))
+            images = ()
+        else:
+            made.append(HumanMessage(text))
+    return made
+
+
+def _raw(message: AIMessage, request: Request) -> Raw:
+    details = message.response_metadata or {}
+    text = str(message.text)
+    finish = "filter" if message.additional_kwargs.get("refusal") else _finish(details)
+    return Raw(text=text, finish=finish, usage=_usage(message, request, text), logprobs=_logprobs(details))
+
+
+def _finish(details: Mapping[str, Any]) -> str:
+    for key in ("finish_reason", "stop_reason", "done_reason"):
+        reason = str(details.get(key) or "").lower()
+        if reason in _CUT_OFF:
+            return "length"
+        if reason in _FILTERED:
+            return "filter"
+        if reason in _ENDED:
+            return "stop"
+    return "unknown"
+
+
+def _usage(message: AIMessage, request: Request, text: str) -> Usage:
+    found = message.usage_metadata
+    if not found:
+        return estimated(request, text)
+    details: Mapping[str, Any] = found.get("input_token_details") or {}
+    cached = details.get("cache_read") or 0
+    return Usage(input=found["input_tokens"], output=found["output_tokens"], cached=int(cached))
+
+
+def estimated(request: Request, text: str) -> Usage:
+    """The tokens of a call by the lengths of its texts."""
+
+    def tokens(said: str) -> int:
+        return len(said.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN + 1
+
+    return Usage(input=tokens(request.text), output=tokens(text), estimated=True)
+
+
+def _logprobs(details: Mapping[str, Any]) -> tuple[TokenLogprob, ...] | None:
+    found = (details.get("logprobs") or {}).get("content")
+    if found is None:
+        return None
+    return tuple(
+        TokenLogprob(
+            token=one["token"],
+            logprob=float(one["logprob"]),
+            top=tuple((other["token"], float(other["logprob"])) for other in one.get("top_logprobs") or ()),
+        )
+        for one in found
+    )

@@ -1,0 +1,100 @@
+"""The few requests to a model server that are no chat: health, models, adapters, metrics."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from typing import Any, NamedTuple
+
+from memagent.errors import InvalidInput, ModelTimeout, ModelUnavailable
+from memagent.llm.failures import of_status
+
+_LONGEST = 20_000_000  # bytes of an answer
+
+
+class Answer(NamedTuple):
+    """The status and the body of an answer."""
+
+    status: int
+    body: bytes
+
+    @property
+    def message(self) -> str:
+        """The words in an OpenAI error body; the body itself if it is something else."""
+        said = self.body[:10_000].decode("utf-8", "replace")
+        try:
+            found = json.loads(said)
+        except ValueError:
+            return said
+        inner = found.get("error", found) if isinstance(found, dict) else found
+        return str(inner.get("message", said)) if isinstance(inner, dict) else str(inner)
+
+
+class ServerHttp:
+    """HTTP with one server. Errors are ours: unavailable and timeout (both retryable), or refused.
+
+    ``url``: its address, with or without ``/v1`` at the end.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None = None) -> None:
+        stripped = url.strip().rstrip("/").removesuffix("/v1")
+        scheme, separator, host = stripped.partition("://")
+        if scheme not in ("http", "https") or not separator or not host or any(mark.isspace() for mark in stripped):
+            raise InvalidInput(f"{url!r} is no URL of a server", hint="for example http://127.0.0.1:8000")
+        self.url = stripped
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        name = host.partition("/")[0].rpartition("@")[2]
+        self.local = name.startswith(("127.", "localhost", "[::1]"))
+        """Whether the server is on this machine."""
+        # A proxy of the environment is for other machines.
+        handlers = [urllib.request.ProxyHandler({})] if self.local else []
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def get(self, path: str, *, timeout: float) -> bytes:
+        """The body of an answer."""
+        return self._checked(self.call(path, None, timeout=timeout))
+
+    def get_json(self, path: str, *, timeout: float) -> Any:
+        """The body as JSON."""
+        return self._parsed(path, self.get(path, timeout=timeout))
+
+    def post(self, path: str, body: dict[str, Any], *, timeout: float) -> bytes:
+        """The body of the answer to JSON."""
+        return self._checked(self.call(path, body, timeout=timeout))
+
+    def call(self, path: str, body: dict[str, Any] | None, *, timeout: float) -> Answer:
+        """Whatever the server answers. Raises when it does not."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = self._headers | ({} if data is None else {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.url + path, data=data, headers=headers)
+        try:
+            with self._opener.open(request, timeout=timeout) as answer:
+                return Answer(answer.status, answer.read(_LONGEST))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.read(_LONGEST))
+        except TimeoutError:
+            raise ModelTimeout(f"{self.url} did not answer within {timeout:g} s", hint="try again") from None
+        except (urllib.error.URLError, HTTPException, OSError) as error:
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, TimeoutError):
+                raise ModelTimeout(f"{self.url} did not answer within {timeout:g} s", hint="try again") from None
+            raise ModelUnavailable(
+                f"{self.url} cannot be reached: {reason}", hint="see whether the server runs"
+            ) from error
+
+    @staticmethod
+    def _checked(answer: Answer) -> bytes:
+        if not 200 <= answer.status < 300:
+            raise of_status(answer.status, answer.message).error
+        return answer.body
+
+    def _parsed(self, path: str, body: bytes) -> Any:
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise ModelUnavailable(
+                f"{self.url}{path} did not answer with JSON: {body[:80]!r}", hint="is it the address of a model server?"
+            ) from error

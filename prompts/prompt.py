@@ -1,0 +1,72 @@
+"""What is asked of a language model: a prompt as a value.
+
+A prompt is written by a function of this package and sent by :mod:`memagent.llm`. Nothing is added to it on the way
+but what :meth:`Prompt.system_for` shows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_FORMAT = """
+
+Reply with one JSON object between <{tag}> and </{tag}>, and with nothing else. It must fit this JSON schema:
+{schema}"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt(Generic[T]):
+    """One question to a language model, and the type of its answer.
+
+    ``system`` is the same for every call of one prompt function, and comes first, so that a server's prefix cache
+    serves it; all that differs is in ``user``. ``name`` and ``version`` travel with results: raise the version when
+    the text changes. ``answer`` is the pydantic model of the answer, or None where plain text is wanted (``T`` is
+    then ``str``). ``temperature`` 0 is greedy; ``max_tokens`` bounds the answer; it ends before any of ``stop``.
+    """
+
+    name: str
+    version: int
+    system: str
+    user: str
+    answer: type[T] | None = None
+    tag: str = "answer"
+    """Stands around the answer when the server cannot hold the model to a JSON schema."""
+    max_tokens: int = 512
+    temperature: float = 0.0
+    stop: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    """Pictures that belong to ``user``, as ``data:`` or ``http(s):`` URLs."""
+    choices: tuple[str, ...] = ()
+    """The answers possible, for those who show or count them; what holds the model to them is ``answer``."""
+    logprobs: int | None = None
+    """Report each token's log probability, and those of so many alternatives (up to 20); None: do not."""
+    sample: int = 0
+    """Numbers repeated askings at a temperature above 0, so that a reply cache tells them apart."""
+
+    @property
+    def label(self) -> str:
+        """Name and version, as they stand beside results: ``session-summary/2``."""
+        return f"{self.name}/{self.version}"
+
+    def schema(self) -> dict[str, object] | None:
+        """The JSON schema of the answer; None for plain text."""
+        if self.answer is None:
+            return None
+        made: dict[str, object] = self.answer.model_json_schema()  # type: ignore[attr-defined]
+        return made
+
+    def system_for(self, *, guided: bool) -> str:
+        """The system text that is sent.
+
+        ``guided``: the server itself holds the model to the schema. Otherwise the schema and the tags are asked for
+        below ``system``.
+        """
+        schema = self.schema()
+        if guided or schema is None:
+            return self.system
+        shown = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+        return self.system + _FORMAT.format(tag=self.tag, schema=shown)
