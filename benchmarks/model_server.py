@@ -3,7 +3,8 @@
     python benchmarks/model_server.py MODEL [--python ENV] [--out FILE]
 
 Short prompts (at most 200 tokens) and long ones (about 1,300, nearly all of it shared) with answers of 32 tokens, one
-by one and 16 at once. Every prompt is new to the server but for what it shares.
+by one and 16 at once. Every prompt is new to the server but for what it shares. The exit status is 1 when short prompts
+gain less than three times.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from memagent.llm import Model, Prompt, VLLMServer
 
 ANSWER = 32
+LEAST_GAIN = 3.0
 AT_ONCE = 16
 TOPICS = ["tea", "bees", "sailing", "Lisbon", "chess", "bread", "winter", "trains", "paint", "goats", "clocks", "salt"]
 SHORT = "You are a friendly assistant. Reply with one long paragraph."
@@ -84,7 +86,7 @@ def main() -> None:
     with VLLMServer(
         given.model, python=given.python, max_model_len=4096, progress=lambda line: print(line, file=sys.stderr)
     ) as server:
-        result = {
+        result: dict[str, Any] = {
             "vllm": server.server.version(),
             "model": server.name,
             "cores": os.cpu_count(),
@@ -97,6 +99,7 @@ def main() -> None:
     print(text)
     if given.out:
         given.out.write_text(text + "\n")
+    sys.exit(result["rounds"][0]["gain"] < LEAST_GAIN)
 
 
 if __name__ == "__main__":

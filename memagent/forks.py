@@ -17,6 +17,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import ExitStack
 from typing import Protocol
 
 from memagent.files import Identity
@@ -62,15 +63,15 @@ class Forks:
     def _before(self) -> None:
         self._mutex.acquire()
         deadline = time.monotonic() + _PATIENCE
-        failure: BaseException | None = None
-        for handle in (*self._outer, *self._inner):
-            try:
-                if handle.pause(max(0.0, deadline - time.monotonic())):
-                    self._paused.append(handle)
-            except BaseException as error:
-                failure = error  # the fork takes place all the same: the other handles must be paused
-        if failure is not None:
-            raise failure  # Python reports it and goes on
+        # When one pause raises, Python reports it and forks all the same: the other handles must be paused. The stack
+        # calls them from the last to the first, whatever one raises.
+        with ExitStack() as pauses:
+            for handle in reversed((*self._outer, *self._inner)):
+                pauses.callback(self._pause, handle, deadline)
+
+    def _pause(self, handle: Forkable, deadline: float) -> None:
+        if handle.pause(max(0.0, deadline - time.monotonic())):
+            self._paused.append(handle)
 
     def _in_parent(self) -> None:
         self._resume(in_child=False)

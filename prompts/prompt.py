@@ -18,7 +18,8 @@ Reply with one JSON object between <{tag}> and </{tag}>, and with nothing else. 
 {schema}"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# No slots: with them Python 3.11 cannot make a Prompt[str](...).
+@dataclass(frozen=True, kw_only=True)
 class Prompt(Generic[T]):
     """One question to a language model, and the type of its answer.
 

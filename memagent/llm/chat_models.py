@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from memagent.errors import InvalidInput, MissingExtra
+from memagent.llm.failures import failure_of
 from memagent.llm.wire import Capabilities
 
 if TYPE_CHECKING:
@@ -40,11 +41,17 @@ def find_chat_model(name: str, **options: Any) -> tuple[BaseChatModel, Capabilit
         raise InvalidInput(
             f"{name!r} names no chat model", hint="use provider:model, the URL of a server, or 'embedded'"
         )
-    if provider == "openai":
-        from langchain_openai import ChatOpenAI
+    try:
+        if provider == "openai":
+            from langchain_openai import ChatOpenAI
 
-        return ChatOpenAI(**{"model": model, "max_retries": 0, **options}), None
-    return _from_langchain(name, options), None
+            return ChatOpenAI(**{"model": model, "max_retries": 0, **options}), None
+        return _from_langchain(name, options), None
+    except Exception as error:  # of the provider's client: most want a key at once
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        raise failure.error from error
 
 
 def _from_langchain(name: str, options: dict[str, Any]) -> BaseChatModel:
@@ -61,5 +68,7 @@ def _from_langchain(name: str, options: dict[str, Any]) -> BaseChatModel:
     except ImportError as error:  # it names the provider's package
         raise MissingExtra(str(error), hint="install that package") from error
     except ValueError as error:
-        raise InvalidInput(str(error), hint="use provider:model, the URL of a server, or 'embedded'") from error
+        raise InvalidInput(
+            str(error).partition("\n")[0], hint="use provider:model, the URL of a server, or 'embedded'"
+        ) from error
     return found

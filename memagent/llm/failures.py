@@ -38,11 +38,6 @@ def failure_of(error: BaseException) -> Failure | None:
     return _of_transport(error)
 
 
-def refused(message: str, *, hint: str = "") -> Failure:
-    """A refusal that no repetition can change."""
-    return Failure(error=ModelRefused(message, hint=hint), kind="refused")
-
-
 def of_status(status: int, said: str, headers: Mapping[str, str] | None = None) -> Failure:
     """The failure that an HTTP status stands for; ``said`` is what the server wrote."""
     said = " ".join(said.split())[:_SHOWN]
@@ -112,6 +107,8 @@ def _of_transport(error: BaseException) -> Failure | None:
         return Failure(error=ModelUnavailable(lost, hint="see whether its server runs"), kind="connection")
     if foreign and "APIError" in names:  # an error event in the middle of a stream
         return of_status(500, said)
+    if "OpenAIError" in names:  # the client itself objects: there is no key
+        return Failure(error=ModelRefused(said, hint=_HINTS[401]), kind="refused")
     return None
 
 

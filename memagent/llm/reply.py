@@ -48,7 +48,8 @@ class Raw:
     logprobs: tuple[TokenLogprob, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# No slots: with them Python 3.11 cannot make a Reply[str](...).
+@dataclass(frozen=True, kw_only=True)
 class Reply(Generic[T]):
     """The answer to one prompt.
 

@@ -37,7 +37,7 @@ _SPECIAL = re.compile(r"<\|[^|>]{1,40}\|>|</?s>|<eos>|<end_of_turn>")
 _INVISIBLE = dict.fromkeys((0xFEFF, 0x200B, 0x200C, 0x200D, 0x2060))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer(Generic[M]):
     """What was read, and what was not as it should be: ``prose``, ``fence``, ``no tag``, ``unclosed tag`` and the
     repairs named in :mod:`memagent.llm.loose_json` and :mod:`memagent.llm.mending`.

@@ -109,9 +109,7 @@ def m002_association(connection: apsw.Connection) -> None:
     )
 
 
-LINKS_SEEN = (
-    "((select value from meta where name = 'revision') is (select value from meta where name = 'links_seen'))"
-)
+LINKS_SEEN = "((select value from meta where name = 'revision') is (select value from meta where name = 'links_seen'))"
 """SQL: whether the last commit was made by one that keeps the links true. A handle that a memagent of version 1 opened
 before the file was migrated goes on writing, and knows nothing of them."""
 

@@ -109,6 +109,7 @@ class Isolation(RuleBasedStateMachine):
         common = self.opened(":memory:" if self.in_memory else self.root / "common")
         self.users = [User(user_id, common, self.opened(":memory:")) for user_id in ids]
         self.exports = 0
+        self.may_know = [{who} for who in range(3)]  # whose texts a user may hold: their own, and what was imported
 
     def opened(self, path: Path | str) -> Memory:
         # At most one user is open: each call of another closes a file.
@@ -141,7 +142,7 @@ class Isolation(RuleBasedStateMachine):
                 text, user_id=user.user_id, retriever=retriever, top_k=3, filters=filters, explain=True
             )
         )
-        others = {f"secret{other}" for other in range(3) if other != who}
+        others = {f"secret{other}" for other in range(3) if other not in self.may_know[who]}
         assert isinstance(raw[0], type) or not any(other in str(raw[0]) for other in others)
 
     @rule(who=WHO, place=PLACE, text=TEXTS)
@@ -177,6 +178,7 @@ class Isolation(RuleBasedStateMachine):
         by_memory = dict(zip(map(id, source.memories), paths, strict=True))
         source.both(lambda memory, _: memory.export(by_memory[id(memory)], user_id=source.user_id))
         if paths[0].exists():
+            self.may_know[other] |= self.may_know[who]
             by_memory = dict(zip(map(id, target.memories), paths, strict=True))
             target.both(lambda memory, _: memory.import_(by_memory[id(memory)], user_id=target.user_id))
 

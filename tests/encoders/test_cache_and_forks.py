@@ -11,6 +11,7 @@ from forked import Child
 from memagent import Memory, forks
 from memagent.encoders.cache import CachedEncoder
 from memagent.errors import StoreUnavailable
+from memagent.sqlite_cache import SqliteCache
 from memagent.testing import HashingEncoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -108,3 +109,59 @@ def test_a_child_forked_in_the_midst_of_a_call_refuses_that_file_only(
         child.end()
     assert cached.encode_documents(["a"]).shape == (1, 32)
     cached.close()
+
+
+def test_a_cache_whose_connection_cannot_be_closed_is_not_locked_by_a_fork(tmp_path: Path) -> None:
+    cached = opened(tmp_path / "c.sqlite")
+    cached.encode_documents(["one"])
+    assert cached._connection is not None
+    cached._connection.close()  # every use of it raises now
+    assert not cached.pause(1.0)
+    assert cached.stats().entries == 1
+    cached.close()
+
+
+def test_a_reply_cache_whose_connection_cannot_be_closed_is_not_locked_by_a_fork(tmp_path: Path) -> None:
+    schema = "CREATE TABLE t (x)"
+    cache = SqliteCache(tmp_path / "c.sqlite", what="a cache", application_id=77, version=1, schema=schema)
+    cache.use(lambda connection: connection.execute("INSERT INTO t VALUES (1)").fetchall())
+    assert cache._connection is not None
+    cache._connection.close()
+    assert not cache.pause(1.0)
+    assert cache.use(lambda connection: connection.execute("SELECT x FROM t").get) == 1
+    cache.close()
+
+
+class Handle:
+    """Counts pauses; some fail."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self.fails = fails
+        self.paused = 0
+
+    def pause(self, timeout: float) -> bool:
+        if self.fails:
+            raise ZeroDivisionError
+        self.paused += 1
+        return True
+
+    def resume(self, *, in_child: bool) -> None:
+        self.paused -= 1
+
+    def abandon(self) -> None:
+        return None
+
+
+def test_a_pause_that_raises_keeps_no_other_handle_from_being_paused() -> None:
+    handles = [Handle(fails=number % 2 == 0) for number in range(8)]
+    for handle in handles:
+        forks.FORKS.register(handle)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            forks.FORKS._before()
+        assert [handle.paused for handle in handles] == [0, 1] * 4
+    finally:
+        forks.FORKS._in_parent()
+        for handle in handles:
+            handle.fails = False  # whenever they are collected
+    assert [handle.paused for handle in handles] == [0] * 8

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -497,7 +498,7 @@ def test_a_run_that_ended_half_way_goes_on_where_it_ended(tmp_path: Path) -> Non
     ],
 )
 def test_a_call_that_differs_in_anything_that_is_sent_is_another_one(changed: dict[str, Any], tmp_path: Path) -> None:
-    fields = {name: getattr(TEXT, name) for name in TEXT.__slots__}
+    fields = {field.name: getattr(TEXT, field.name) for field in dataclasses.fields(TEXT)}
     model = ScriptedModel(["Hi.", Verdict(reasoning="", label="WRONG")], cache=tmp_path)
     model.ask(TEXT)
     assert not model.ask(Prompt(**(fields | changed))).cached

@@ -8,7 +8,7 @@ import pytest
 from answer_schemas import Summary, YesNo
 
 from memagent.errors import MalformedReply, ModelUnavailable
-from memagent.llm import Model, Prompt, Reply, Steps, adrive, asked, asked_at_once, drive
+from memagent.llm import Model, Prompt, Reply, Steps, Usage, adrive, asked, asked_at_once, drive
 from memagent.testing import ScriptedModel
 
 if TYPE_CHECKING:
@@ -116,3 +116,11 @@ def test_answers_have_their_types() -> None:
         assert_type(drive(judged("?"), model), tuple[str, str])
         plain: Prompt[Summary] = Prompt(name="s", version=1, system="", user="", answer=Summary)
         assert_type(model.ask(plain).value.summary, str)
+
+
+def test_a_prompt_may_be_made_with_its_type() -> None:
+    prompt = Prompt[YesNo](name="p", version=1, system="", user="?", answer=YesNo)
+    assert Reply[str](value="x", text="x", usage=Usage(), cached=False, attempts=1).value == "x"
+    assert ScriptedModel([YesNo(verdict="no")]).ask(prompt).value.verdict == "no"
+    with pytest.raises(AttributeError):
+        prompt.user = "!"  # type: ignore[misc]

@@ -329,11 +329,12 @@ def test_connecting_finds_out_what_the_server_can_do() -> None:
         assert server.healthy()
 
 
-def test_connecting_finds_out_what_the_server_cannot_do() -> None:
-    for limits in ({"guides": False}, {"refuses_schemas": True}):
-        with serving(Fake(logprobs=False, runtime_lora=False, **limits)) as fake:  # type: ignore[arg-type]
-            expected = Capabilities(json_schema=False, logprobs=False, lora=False, vision=False, max_model_len=4096)
-            assert connect(fake.url).capabilities == expected
+@pytest.mark.parametrize("ignored", [False, True])
+def test_connecting_finds_out_what_the_server_cannot_do(ignored: bool) -> None:
+    limited = Fake(logprobs=False, runtime_lora=False, guides=not ignored, refuses_schemas=not ignored)
+    with serving(limited) as fake:
+        expected = Capabilities(json_schema=False, logprobs=False, lora=False, vision=False, max_model_len=4096)
+        assert connect(fake.url).capabilities == expected
 
 
 def test_a_server_too_busy_to_be_asked(fake: Fake) -> None:

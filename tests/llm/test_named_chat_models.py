@@ -26,6 +26,12 @@ def test_openais_models_need_no_further_package() -> None:
     assert (found.model_name, found.max_retries) == ("gpt-5-mini", 0)
 
 
+def test_without_a_key_it_is_refused_and_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ModelRefused, match="API key"):
+        Model("openai:gpt-5-mini").ask(TEXT)
+
+
 def test_other_providers_need_langchain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "langchain", None)
     with pytest.raises(MissingExtra, match=r"memagent\[providers\]"):

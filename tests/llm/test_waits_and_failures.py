@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from email.utils import formatdate
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from memagent.errors import InvalidInput, ModelRefused, ModelTimeout, ModelUnavailable
 from memagent.llm import Backoff
 from memagent.llm.failures import failure_of, retry_after
+from memagent.llm.wire import Clock
 
 
 def test_waits_grow_up_to_a_limit() -> None:
@@ -167,3 +169,11 @@ def test_a_refusal_is_no_failure_that_passes() -> None:
     assert isinstance(failure.error, ModelRefused)
     assert "API key" in failure.error.hint
     assert failure.retry_after is None
+
+
+def test_the_real_clock_goes_on() -> None:
+    clock = Clock()
+    before = clock.now()
+    clock.sleep(0.01)
+    asyncio.run(clock.asleep(0.01))
+    assert clock.now() - before >= 0.02

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from memagent import AsyncMemory, Memory
 from memagent.bank.bank import MemoryBank
 from memagent.bank.port import Edges
-from memagent.errors import InvalidInput, NotFound, StoreCorrupt
+from memagent.errors import InvalidInput, NotFound
 from memagent.retrievers.association import KINDS, Association, Nodes, edges_of, links, nodes_of, settings_text
 from memagent.stores.links import NODE_KINDS
 from memagent.stores.port import MemoryStore
@@ -413,16 +413,21 @@ def test_a_damaged_vector_elsewhere_does_not_keep_a_memory_from_being_deleted(
     check_true(store, complete=True)
 
 
-def test_damaged_links_are_made_again(memory: Memory, store: MemoryOnlyStore) -> None:
+@pytest.mark.parametrize("change", ["leave", "enter"])
+def test_damaged_links_are_made_again(memory: Memory, store: MemoryOnlyStore, change: str) -> None:
     filled(memory)
     connection = store.open("ann")._connection
     assert connection is not None
     connection.execute("update links set targets = x'0102' where node = 20")
     assert not memory.verify(user_id="ann")["ok"]
-    with pytest.raises(StoreCorrupt):
-        shown(memory)
-    memory.delete_all(user_id="ann", session_id="s1")
+    assert shown(memory) is None
+    if change == "leave":
+        memory.delete_all(user_id="ann", session_id="s1")
+    else:
+        memory.add("One more about bees.", user_id="ann", session_id="new", timestamp=at(50))
+        memory.close_session("new", user_id="ann")
     check_true(store, complete=True)
+    assert shown(memory) is not None
 
 
 def test_without_association_nothing_is_linked(store: MemoryOnlyStore) -> None:

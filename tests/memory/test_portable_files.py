@@ -122,6 +122,20 @@ def test_an_export_comes_back_as_it_was(memory: Memory, tmp_path: Path, name: st
     assert memory.verify() == {"ok": True, "users": 2, "problems": {}}
 
 
+def test_an_imported_combination_has_no_words_of_its_own_as_a_written_one_has_none(tmp_path: Path) -> None:
+    def terms(memory: Memory, user_id: str) -> list[tuple[str, bytes]]:
+        with memory._core.banks.lease(user_id) as bank, bank.store.read() as transaction:
+            return [(str(row.granularity), row.terms) for row in transaction.delta(0).rows]
+
+    kept = ("turn", "session", "summary", "keywords", "combination")
+    with Memory(":memory:", encoder=ENCODER, background=False, granularities=kept) as memory:
+        fill(memory)
+        memory.export(tmp_path / "ann.jsonl", user_id="ann")
+        memory.import_(tmp_path / "ann.jsonl", user_id="bob")
+        assert ("combination", b"") in terms(memory, "ann")
+        assert sorted(terms(memory, "bob")) == sorted(terms(memory, "ann"))
+
+
 def test_an_import_can_be_gone_on_with(memory: Memory, tmp_path: Path) -> None:
     fill(memory)
     memory.export(tmp_path / "a", user_id="ann")

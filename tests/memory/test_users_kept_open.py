@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from memagent import Memory
+from memagent.errors import InvalidInput
 from memagent.testing import HashingEncoder
 
 ENCODER = HashingEncoder(32)
@@ -96,3 +97,18 @@ def test_two_memories_in_ram_are_two_worlds() -> None:
     ):
         one.add("a", user_id="ann")
         assert other.users() == []
+
+
+@needs_proc
+def test_a_memory_closed_inside_its_own_search_lets_go_of_all_files(tmp_path: Path) -> None:
+    memory = Memory(tmp_path, encoder=ENCODER, background=False)
+    for user_id in ("ann", "bob", "eve"):
+        memory.add("a note", user_id=user_id)
+    with memory._core.banks.lease("bob") as bank, bank.view() as view:
+        memory.close()
+        assert view is not None
+        assert open_databases(tmp_path) >= 1
+        with pytest.raises(InvalidInput, match="closed"):
+            memory.search("note", user_id="ann")
+    assert open_databases(tmp_path) == 0
+    memory.close()

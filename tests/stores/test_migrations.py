@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 from memagent import Memory
+from memagent.errors import StoreVersion
 from memagent.records import to_micros, utc_now
 from memagent.retrievers.association import Association, settings_text
 from memagent.stores import sqlite_schema
@@ -98,3 +99,55 @@ def test_a_migrated_file_has_the_tables_of_a_new_one(root: Path) -> None:
         assert connection.pragma("user_version") == len(sqlite_schema.MIGRATIONS)
         connection.close()
     assert found[0] == found[1]
+
+
+def written_by_version_1(file: Path, sql: str) -> None:
+    """A commit of a handle that was open before the migration: it counts commits and knows no links."""
+    connection = apsw.Connection(str(file))
+    with connection:
+        connection.execute(sql)
+        connection.execute("update meta set value = value + 1 where name = 'revision'")
+    connection.close()
+
+
+def test_links_are_not_trusted_after_a_commit_that_did_not_keep_them(root: Path) -> None:
+    file = next(root.rglob("*.db"))
+    with Memory(root, encoder=ENCODER, background=False) as memory:
+        memory.flush(user_id="ann")
+        with memory._core.banks.lease("ann") as bank, bank.view() as view:
+            first = view.edges()
+        assert first is not None
+        assert len(first.linked) == 8
+        for call in (lambda: memory.flush(user_id="ann"), lambda: memory.add("More.", user_id="ann", session_id="x")):
+            written_by_version_1(file, "update units set updated_at = updated_at")
+            with memory._core.banks.lease("ann") as bank, bank.view() as view:
+                edges = view.edges()
+            assert edges is not None
+            assert (len(edges.linked), len(edges.pairs)) == (0, 0)
+            with SQLiteStore(root).open("ann").read() as reader:
+                assert len(reader.links().nodes) == 0
+                assert len(reader.unlinked()) == 8
+            call()
+            memory.flush(user_id="ann")
+            with memory._core.banks.lease("ann") as bank, bank.view() as view:
+                edges = view.edges()
+            assert edges is not None
+            assert len(edges.linked) == 8
+            assert memory.verify(user_id="ann")["ok"]
+
+
+def test_an_open_handle_stops_when_a_newer_version_has_migrated_the_file(root: Path) -> None:
+    user = SQLiteStore(root).open("ann")
+    with user.read() as reader:
+        revision = reader.revision()
+    connection = apsw.Connection(str(next(root.rglob("*.db"))))
+    newest = len(sqlite_schema.MIGRATIONS)
+    connection.pragma("user_version", newest + 1)
+    for begin in (user.read, user.write):
+        with pytest.raises(StoreVersion, match=f"version {newest + 1}"), begin():
+            pass
+    connection.pragma("user_version", newest)
+    with user.write() as writer:
+        assert writer.revision() == revision + 1
+    connection.close()
+    user.close()

@@ -114,7 +114,7 @@ def test_it_is_held_to_the_schemas_of_all_prompts(model: Model, schema: type[Bas
         system="Answer with a short JSON object. Every text in it has at most five words.",
         user="Ann said on 8 May 2023: I moved to Lisbon yesterday, and I like tea.",
         answer=schema,
-        max_tokens=80,
+        max_tokens=48,
     )
     # A small model may go on for ever inside a text: then what there is of its reply is the beginning of an answer.
     found = model.outcomes([asked])[0]
