@@ -46,16 +46,16 @@ class MarkReader:
         return rest
 
     def _past_beginning(self, *, last: bool = False) -> bool:
-        """Whether it is clear how the text begins; the mark is taken off."""
+        """Whether it is clear how the text begins; marks there are taken off, however often they come."""
+        if self._begun:
+            return True
         beginning = self._waiting.lstrip()
-        if not last and len(beginning) < len(UNKNOWN_MARK) and UNKNOWN_MARK.startswith(beginning.casefold()):
-            return False
-        if not self._begun and beginning.casefold().startswith(UNKNOWN_MARK):
+        while beginning.casefold().startswith(UNKNOWN_MARK):
             self.known = False
             beginning = beginning[len(UNKNOWN_MARK) :].lstrip()
-        if not self._begun:
-            self._waiting = beginning
-        self._begun = bool(beginning)
+        self._waiting = beginning
+        may_become_a_mark = UNKNOWN_MARK.startswith(beginning.casefold())
+        self._begun = bool(beginning) and (last or not may_become_a_mark)
         return self._begun
 
     def _noted(self, match: re.Match[str]) -> str:

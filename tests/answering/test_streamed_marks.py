@@ -25,6 +25,7 @@ def read(pieces: list[str]) -> tuple[str, list[str], bool]:
         ("[unknown] Nothing was said.", "Nothing was said.", [], False),
         ("  [UNKNOWN]\nNothing.", "Nothing.", [], False),
         ("[unknown]", "", [], False),
+        ("[unknown][unknown] Nothing.", "Nothing.", [], False),
         ("[unknow", "[unknow", [], True),
         ("It is [unknown].", "It is [unknown].", [], True),
         ("one\n[m1]\ntwo", "one\n\ntwo", ["m1"], True),
