@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,15 +36,15 @@ class Known(NamedTuple):
     evidence: tuple[frozenset[str], ...]
 
 
-class Scripted:
+class Scripted(ABC):
     """What reader and judge have in common: a reply worked out from what is sent."""
 
     identity = "scripted"
     capabilities = Capabilities(json_schema=False, logprobs=False, lora=False, vision=False)
 
+    @abstractmethod
     def reply(self, system: str, user: str) -> str:
         """The reply to a prompt."""
-        raise NotImplementedError
 
     def send(self, request: Request, timeout: float | None) -> Raw:
         """See :class:`memagent.llm.wire.Wire`."""
