@@ -257,6 +257,7 @@ def _calibration(
         **chosen._asdict(),
         sharpness=retriever.sharpness,
         probe=retriever.probe,
+        probe_floor=retriever.probe_floor,
         entropy_reduction=retriever.entropy_reduction,
         method=method,
         data=data,

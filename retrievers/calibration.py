@@ -21,8 +21,9 @@ class Calibration:
     """Thresholds of :class:`~memagent.retrievers.rf_mem.RFMem`, and what they hold for.
 
     ``encoder`` is the fingerprint of the encoder whose cosines were measured and ``granularity`` the units; ``tau`` is
-    on the scale of ``entropy_reduction``, ``sharpness`` and ``probe`` (None: as many units as asked for). ``method``
-    is ``labelled`` or ``unlabelled``, ``data`` says what was measured and ``measured`` what came out.
+    on the scale of ``entropy_reduction``, ``sharpness``, ``probe`` (None: as many units as asked for) and
+    ``probe_floor`` (None: every cosine counts). ``method`` is ``labelled`` or ``unlabelled``, ``data`` says what was
+    measured and ``measured`` what came out.
     """
 
     encoder: str
@@ -33,6 +34,7 @@ class Calibration:
     alpha: float
     sharpness: float
     probe: int | None
+    probe_floor: float | None
     entropy_reduction: str
     method: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +104,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "alpha": lambda value: _number(value) and 0 <= value <= 1,
     "sharpness": lambda value: _number(value) and value >= 0,
     "probe": lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1),
+    "probe_floor": lambda value: value is None or (_number(value) and -2 <= value <= 2),
     "entropy_reduction": lambda value: value in ("mean", "sum"),
     "method": _text,
     "data": _facts,

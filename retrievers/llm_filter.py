@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from memagent.errors import InvalidInput, MalformedReply, ModelError
 from memagent.prompts.evidence import choose_evidence
-from memagent.prompts.quoting import Remembered
+from memagent.prompts.quoting import Remembered, label_number
 from memagent.records import Retrieval
 from memagent.retrievers.checks import check_count
 
@@ -100,9 +100,9 @@ def _chosen(hits: Sequence[Hit], outcome: Reply[Relevant] | ModelError) -> list[
         return None
     if isinstance(outcome, ModelError):
         raise outcome
-    labels = {label.strip(" []").casefold() for label in outcome.value.relevant}
-    named = [hit for number, hit in enumerate(hits, start=1) if {f"m{number}", str(number)} & labels]
-    return named if named or not labels else None
+    chosen = set(map(label_number, outcome.value.relevant))
+    named = [hit for number, hit in enumerate(hits, start=1) if number in chosen]
+    return named if named or not chosen else None
 
 
 def _labelled(units: Sequence[MemoryUnit]) -> list[Remembered]:

@@ -164,7 +164,7 @@ class RFMem:
     def _read(self, path: str) -> Calibration:
         """The calibration, if it was made with this kind of probe; raises InvalidInput otherwise."""
         found = read_calibration(path)
-        for name in ("entropy_reduction", "sharpness", "probe"):
+        for name in ("entropy_reduction", "sharpness", "probe", "probe_floor"):
             if getattr(found, name) != getattr(self, name):
                 raise InvalidInput(
                     f"the calibration {path} was made with {name}={getattr(found, name)}, not {getattr(self, name)}",

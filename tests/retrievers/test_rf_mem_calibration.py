@@ -25,6 +25,7 @@ FITTED = Calibration(
     alpha=0.7,
     sharpness=20.0,
     probe=10,
+    probe_floor=None,
     entropy_reduction="mean",
     method="labelled",
     data={"name": "locomo"},
@@ -76,7 +77,12 @@ def test_the_file_is_for_one_encoder_and_one_granularity(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"entropy_reduction": "sum"}, "entropy_reduction=mean"), ({"probe": 20}, "probe=10"), ({"sharpness": 30}, "20")],
+    [
+        ({"entropy_reduction": "sum"}, "entropy_reduction=mean"),
+        ({"probe": 20}, "probe=10"),
+        ({"sharpness": 30}, "20"),
+        ({"probe_floor": 0.0}, "None"),
+    ],
 )
 def test_a_probe_of_another_kind_is_refused(file: Path, settings: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
@@ -115,6 +121,7 @@ def test_a_file_of_another_kind_is_refused(file: Path, text: str) -> None:
         ({"alpha": 1.5}, "alpha 1.5"),
         ({"tau": float("nan")}, "tau nan"),
         ({"probe": 0}, "probe 0"),
+        ({"probe_floor": 3}, "probe_floor 3"),
         ({"sharpness": -1}, "sharpness -1"),
         ({"entropy_reduction": "max"}, "entropy_reduction 'max'"),
         ({"measured": []}, r"measured \[\]"),
