@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from string import ascii_lowercase
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from memagent.prompts.evidence import asked
 from memagent.prompts.prompt import Prompt
@@ -23,12 +23,21 @@ class MemoryAnswer(BaseModel):
 
     citations: list[str] = Field(description="The ids of the memories that the answer rests on.")
     known: bool = Field(description="Whether the memories hold what the question asks for.")
-    answer: str = Field(min_length=1, description="The answer, or one sentence that says what is not known.")
+    answer: str = Field(
+        description="The answer, or one sentence that says what is not known.", json_schema_extra={"minLength": 1}
+    )
 
     @field_validator("citations", mode="before")
     @classmethod
     def _as_texts(cls, value: object) -> object:
         return [str(item) if isinstance(item, int) else item for item in value] if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> MemoryAnswer:
+        """Models that do not know leave the sentence out; one that knows must answer."""
+        if self.known and not self.answer.strip():
+            raise ValueError("the answer is empty though it is known")
+        return self
 
 
 _TASK = """\

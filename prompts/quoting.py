@@ -29,7 +29,11 @@ _INVISIBLE = (
 _BRACKETS = "<＜﹤‹⟨❮❬˂ᐸ≺⧼"
 # East Asian quotation marks: they look the part, but stand before words in ordinary text.
 _TITLE_MARKS = "〈《"
-_NAMES = r"(?:memor(?:y|ies)|messages?|conversation|question|options?|answer|response|system|assistant|user)"
+_NAMES = (
+    r"(?:memor(?:y|ies)|messages?|conversation|question|options?|answer|response|correct_answer|rubric"
+    r"|explanation|excerpts?|known|now|session|between|system|assistant|user"
+    r"|references?|query|evidence|thoughts?|gold)"
+)
 _SLASHES_AND_BARS = r"/\\|／＼⁄∕⧸│∣｜¦ǀ"
 _TAG = re.compile(
     rf"[{_BRACKETS}](?=[{_INVISIBLE}]*[^\W\d]|[{_INVISIBLE}]*[!?{_BRACKETS}])"
@@ -40,6 +44,7 @@ _BRACKETED_TOKEN = re.compile(
     rf"\[(?=[{_INVISIBLE}]*/?[{_INVISIBLE}]*(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+|MODEL_SETTINGS|THINK|ARGS"
     rf"|CALL_ID|[gs]?MASK|IMG\w*)[{_INVISIBLE}]*\])"
 )
+_LABEL = re.compile(r"[\[(\s]*(?:memory|id)?[\s:=#\"']*m?(\d+)[\"'\])\s.]*", re.IGNORECASE)
 # Control characters, and the tag characters that spell text nobody sees.
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\U000e0000-\U000e007f]")
 
@@ -53,6 +58,12 @@ class Remembered:
     label: str
     text: str
     said_at: datetime | None = None
+
+
+def label_number(label: str) -> int | None:
+    """The number in a label that a model repeats: 2 of ``m2``, also of ``[M2]``, ``memory 2`` or ``2``; else None."""
+    match = _LABEL.fullmatch(label[:100])
+    return int(match[1]) if match else None
 
 
 def quoted(text: str) -> str:

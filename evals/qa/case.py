@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from memagent.answering.steps import answer_steps, choose_steps
@@ -12,12 +14,13 @@ from memagent.evals.qa.judging import Criteria, Judgement, judge_steps
 from memagent.evals.qa.rows import AnswerRow, Spent
 from memagent.evals.qa.scoring import chose_rightly, evidence_shown, exact, token_f1
 from memagent.llm.flow import adrive
-from memagent.llm.reply import Usage
+from memagent.llm.tally import Tally, tally
 
 if TYPE_CHECKING:
     from memagent.answering.recall import Recalled
     from memagent.evals.datasets.cases import Question
     from memagent.evals.qa.settings import QaSettings
+    from memagent.llm.flow import Steps
     from memagent.llm.model import Model
 
 _UNCLEAR = "the judge says neither yes nor no"
@@ -33,26 +36,26 @@ class Case:
         self._criteria: Criteria = criteria
         self._answer: Answer | None = None
         self._judgement: Judgement | None = None
-        self._reader_ms: float | None = None
-        self._judge_ms: float | None = None
+        self._reader = _Used()
+        self._judge = _Used()
 
     async def ask(self, reader: Model, judge: Model | None) -> None:
         """Have it answered and judged; raises ModelError (and its kinds)."""
+        with self._reader.measured():
+            self._answer = await adrive(self._answering(), reader)
+        if judge is None or self._question.options:
+            return
+        unanswerable = self._settings.unanswerable(self._question)
+        judging = judge_steps(self._question, self._answer.text, self._criteria, unanswerable=unanswerable)
+        with self._judge.measured():
+            self._judgement = await adrive(judging, judge)
+
+    def _answering(self) -> Steps[Answer]:
         question, settings = self._question, self._settings
-        begun = time.perf_counter()
         evidence = self._found.evidence
         if question.options:
-            steps = choose_steps(question.text, question.options, evidence, settings=settings.answer, now=question.date)
-        else:
-            steps = answer_steps(question.text, evidence, settings=settings.answer, now=question.date)
-        self._answer = await adrive(steps, reader)
-        self._reader_ms = None if self._answer.trace["cached"] else (time.perf_counter() - begun) * 1000
-        if judge is None or question.options:
-            return
-        begun = time.perf_counter()
-        judging = judge_steps(question, self._answer.text, self._criteria, unanswerable=settings.unanswerable(question))
-        self._judgement = await adrive(judging, judge)
-        self._judge_ms = None if self._judgement.cached else (time.perf_counter() - begun) * 1000
+            return choose_steps(question.text, question.options, evidence, settings=settings.answer, now=question.date)
+        return answer_steps(question.text, evidence, settings=settings.answer, now=question.date)
 
     def row(self, label: str, *, judged: bool, error: ModelError | None = None) -> AnswerRow:
         """The row of the question; ``error`` is what ended it before its time. ``judged``: there is a judge."""
@@ -76,12 +79,8 @@ class Case:
             verdict=self._judgement.reply if self._judgement else "",
             failure=_reason(error) if error else self._unclear(),
             search_ms=found.search_ms,
-            reader=_spent(answer.usage, self._reader_ms, asked=bool(answer.trace.get("prompts"))),
-            judge=_spent(
-                self._judgement.usage if self._judgement else Usage(),
-                self._judge_ms,
-                asked=self._judgement is not None,
-            ),
+            reader=self._reader.spent(),
+            judge=self._judge.spent(),
             trace=dict(answer.trace),
         )
 
@@ -93,8 +92,9 @@ class Case:
         else:
             if judged:
                 metrics["accuracy"] = float(self._judgement is not None and self._judgement.right is True)
-            metrics["f1"] = token_f1(answer.text, question.answer)
-            metrics["exact_match"] = exact(answer.text, question.answer)
+            if self._settings.comparable(question):
+                metrics["f1"] = token_f1(answer.text, question.answer)
+                metrics["exact_match"] = exact(answer.text, question.answer)
         if self._answer is None:  # what it was shown, and what it would have said, is not known
             return metrics
         if not question.options:
@@ -113,10 +113,27 @@ def _reason(error: ModelError) -> str:
     return f"{type(error).__name__}: {detail}"
 
 
-def _spent(usage: Usage, milliseconds: float | None, *, asked: bool) -> Spent:
-    return Spent(
-        input_tokens=usage.input,
-        output_tokens=usage.output,
-        cached=asked and milliseconds is None,
-        milliseconds=milliseconds,
-    )
+class _Used:
+    """What reader or judge has used for the question."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._milliseconds: float | None = None
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Counts what is asked inside; the time only if it comes to a good end and something was sent."""
+        begun = time.perf_counter()
+        with tally() as self._tally:
+            yield
+        if self._tally.calls:
+            self._milliseconds = (time.perf_counter() - begun) * 1000
+
+    def spent(self) -> Spent:
+        """For the row."""
+        return Spent(
+            input_tokens=self._tally.usage.input,
+            output_tokens=self._tally.usage.output,
+            cached=self._tally.cached > 0 and self._tally.calls == 0,
+            milliseconds=self._milliseconds,
+        )

@@ -46,23 +46,30 @@ def qa(
     """
     with stoppable():
         from memagent.evals.qa.result import build_result
+        from memagent.evals.qa.serving import Served
         from memagent.evals.result import write_result
         from memagent.evals.rows import write_text
         from memagent.llm.meter import Budget, Meter
 
         check_places(out, options.per_question, options.hypotheses)
+        _check_prices(options)
         settings = _settings(options)
         dataset = _dataset(options)
         meter = Meter(Budget(calls=options.budget_calls, tokens=options.budget_tokens, cost=options.budget_cost))
         partial = out.with_name(f"{out.name}.partial")
         with _models(options, dataset, meter) as (reader, judge):
+            asked = {"reader": _asked(options.reader, reader, _prices(options.reader_price))}
+            if judge:
+                asked["judge"] = _asked(options.judge or "", judge, _prices(options.judge_price))
+            served = Served({role: model.name for role, model in asked.items()})
             run, encoder = _run(options, settings, dataset, reader, judge, partial)
             result = build_result(
                 run,
                 encoder=encoder,
-                reader=_asked(options.reader, reader, _prices(options.reader_price)),
-                judge=_asked(options.judge or "", judge, _prices(options.judge_price)) if judge else None,
+                reader=asked["reader"],
+                judge=asked.get("judge"),
                 totals=meter.totals(),
+                prefix_cache=served.prefix_cache(),
                 command=["memagent", *sys.argv[1:]],
                 seed=options.seed,
                 bert=_bert(options),
@@ -156,6 +163,7 @@ def _models(options: QaOptions, dataset: Dataset, meter: Meter) -> Iterator[tupl
         "cache": cache,
         "concurrency": options.concurrency,
         "timeout": options.timeout,
+        "thinking_tokens": options.thinking_tokens,
     }
     scripted_reader = OracleReader(dataset, options.granularity) if options.reader == SCRIPTED else None
     reader = Model(scripted_reader or options.reader, prices=_prices(options.reader_price), **common)
@@ -180,6 +188,16 @@ def _asked(name: str, model: Model, prices: Prices | None) -> Asked:
     from memagent.evals.qa.result import Asked
 
     return Asked(name=name, identity=model.identity, prices=prices)
+
+
+def _check_prices(options: QaOptions) -> None:
+    """Refuse what would end the run after its first call."""
+    asked = {"--reader-price": options.reader_price}
+    if options.judge:
+        asked["--judge-price"] = options.judge_price
+    missing = [name for name, price in asked.items() if _prices(price) is None]
+    if options.budget_cost is not None and missing:
+        raise InvalidInput("--budget-cost needs prices", hint=f"pass {' and '.join(missing)} IN,OUT, 0,0 if it is free")
 
 
 def _prices(text: str | None) -> Prices | None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from memagent.errors import InvalidInput, UnknownName
 from memagent.llm.flow import Steps, asked
-from memagent.llm.reply import Usage
 from memagent.prompts.judges import (
     LONGMEMEVAL_TYPES,
     Verdict,
@@ -35,8 +34,6 @@ class Judgement:
 
     right: bool | None
     reply: str
-    cached: bool
-    usage: Usage
 
 
 def criteria_for(dataset: Dataset, wanted: Criteria | None) -> Criteria:
@@ -59,23 +56,23 @@ def criteria_for(dataset: Dataset, wanted: Criteria | None) -> Criteria:
 
 
 def judge_steps(question: Question, response: str, criteria: Criteria, *, unanswerable: bool) -> Steps[Judgement]:
-    """Ask a judge. ``unanswerable``: right is to say that it is not known, whatever the criteria.
+    """Ask a judge. ``unanswerable``: right is to say that it is not known.
 
-    MemGAS's judge has no such question: it judges those like all others.
+    MemGAS's judge has no criterion for that, and compares with LongMemEval's explanation as with any answer; a trap is
+    no answer to compare with, and what is not to fall into it is judged by LongMemEval's criterion, whatever the
+    criteria.
     """
     prompt = _prompt(question, response, criteria, unanswerable=unanswerable)
     reply = yield from asked(prompt)
-    return Judgement(
-        right=_right(prompt, reply.value), reply=reply.text.strip(), cached=reply.cached, usage=reply.usage
-    )
+    return Judgement(right=_right(prompt, reply.value), reply=reply.text.strip())
 
 
 def _prompt(question: Question, response: str, criteria: Criteria, *, unanswerable: bool) -> Prompt[Any]:
-    if criteria == "memgas":
+    trap = unanswerable and not question.abstention  # LoCoMo's adversarial answers; LongMemEval's say why there is none
+    if criteria == "memgas" and not trap:
         return judge_memgas(question.text, question.answer, response)
     if unanswerable:
-        # LongMemEval's answer says why there is none; LoCoMo's adversarial one is the trap.
-        gold = question.answer if question.abstention else _NOT_SAID.format(answer=question.answer)
+        gold = _NOT_SAID.format(answer=question.answer) if trap else question.answer
         return judge_longmemeval(question.text, gold, response, kind=question.type, abstention=True)
     if criteria == "locomo":
         return judge_locomo(question.text, question.answer, response)

@@ -71,6 +71,14 @@ class QaOptions(Common):
     ] = None
     concurrency: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for one call of a model.")] = 120.0
+    thinking_tokens: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="For models that reason before they answer: tokens for that, beside those of the answer (judges are "
+            "allowed 10).",
+        ),
+    ] = 0
     budget_calls: Annotated[int | None, typer.Option(min=0, help="The most calls of this run.")] = None
     budget_tokens: Annotated[int | None, typer.Option(min=0, help="The most tokens, sent and received.")] = None
     budget_cost: Annotated[

@@ -120,7 +120,7 @@ class OracleJudge(Scripted):
         """The reply to a prompt of :mod:`memagent.prompts.judges`."""
         response = _slot(user, "response")
         if "<explanation>" in user:
-            right = response == UNKNOWN
+            right = response.startswith(UNKNOWN.rstrip("."))  # the reader, or whoever had nothing to ask it from
         else:
             right = _slot(user, "rubric" if "<rubric>" in user else "correct_answer") in response
         if '"label"' in system:

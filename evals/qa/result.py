@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 ACCURACY = "accuracy"
+F1 = "f1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ def build_result(
     reader: Asked,
     judge: Asked | None,
     totals: Totals,
+    prefix_cache: Mapping[str, Any] | None = None,
     command: Sequence[str] = (),
     seed: int = 0,
     bert: BertModel | None = None,
@@ -56,8 +58,9 @@ def build_result(
     question type (``by_type``), over the questions that have an answer and over those that have none (``populations``),
     the mean over types of the accuracies (``task_averaged``), scores of all answers together (``corpus``), and for
     reader and judge tokens, cost and latency (``spent``). ``totals`` are the calls of this process alone
-    (``this_run``): a repeated run takes its replies from the cache. ``metrics_left_out`` says which could not be
-    computed, and why.
+    (``this_run``): a repeated run takes its replies from the cache. ``prefix_cache`` is what
+    :meth:`Served.prefix_cache <memagent.evals.qa.serving.Served.prefix_cache>` tells of the same calls.
+    ``metrics_left_out`` says which could not be computed, and why.
     """
     texts = _texts(run, bert)
     figures = _Figures(run.rows, texts, seed=seed, resamples=resamples)
@@ -101,7 +104,7 @@ def build_result(
         "reader": {**reader.as_dict(), "prompts": _prompts(run.rows)},
         "judge": {**judge.as_dict(), "criteria": run.criteria} if judge else None,
         "scored_by": _scored_by(run, judge),
-        "this_run": totals.as_dict(),
+        "this_run": {**totals.as_dict(), "prefix_cache": dict(prefix_cache or {})},
         "metrics_left_out": texts.left_out,
         "rows": [row],
     }
@@ -111,10 +114,9 @@ class _Figures:
     """Means with their intervals, each over the rows that have the metric."""
 
     def __init__(self, rows: Sequence[AnswerRow], texts: TextScores, *, seed: int, resamples: int) -> None:
-        self._values = [
-            {**row.metrics, **{name: scores[place] for name, scores in texts.each.items()}}
-            for place, row in enumerate(rows)
-        ]
+        self._values = [dict(row.metrics) for row in rows]
+        for at, place in enumerate(_compared(rows)):
+            self._values[place] |= {name: scores[at] for name, scores in texts.each.items()}
         self._seed = seed
         self._resamples = resamples
 
@@ -129,10 +131,14 @@ class _Figures:
 
 
 def _texts(run: QaRun, bert: BertModel | None) -> TextScores:
-    """Overlaps of the texts; a letter in place of an answer has none."""
-    if any(question.options for question in run.questions):
-        return TextScores()
-    return text_scores([row.hypothesis for row in run.rows], [row.reference for row in run.rows], bert=bert)
+    """Overlaps of the texts of those rows that have a reference to compare with."""
+    compared = [run.rows[place] for place in _compared(run.rows)]
+    return text_scores([row.hypothesis for row in compared], [row.reference for row in compared], bert=bert)
+
+
+def _compared(rows: Sequence[AnswerRow]) -> list[int]:
+    """The places of those rows whose answer was compared with a reference: letters and traps are none."""
+    return [place for place, row in enumerate(rows) if F1 in row.metrics]
 
 
 def _grouped(rows: Sequence[AnswerRow], name: Callable[[AnswerRow], str]) -> dict[str, list[int]]:

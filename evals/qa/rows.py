@@ -6,12 +6,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from memagent.llm.structured import clean
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What reader or judge took for one question.
+    """What reader or judge took for one question, replies that could not be used included.
 
-    ``milliseconds`` is None when the reply came from the reply cache: how long the model took is then not known.
+    ``cached``: all of it came from the reply cache. ``milliseconds`` is None then, for how long the model took is not
+    known, and where it came to no good end.
     """
 
     input_tokens: int = 0
@@ -57,7 +60,7 @@ class AnswerRow:
 
     def as_json(self) -> str:
         """The row as one line."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return clean(json.dumps(asdict(self), ensure_ascii=False))
 
     @classmethod
     def of_json(cls, line: str) -> AnswerRow:
@@ -68,4 +71,4 @@ class AnswerRow:
 
     def as_hypothesis(self) -> str:
         """The line of LongMemEval's hypothesis file."""
-        return json.dumps({"question_id": self.question_id, "hypothesis": self.hypothesis}, ensure_ascii=False)
+        return clean(json.dumps({"question_id": self.question_id, "hypothesis": self.hypothesis}, ensure_ascii=False))

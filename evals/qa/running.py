@@ -12,6 +12,7 @@ from memagent.errors import (
     BudgetExceeded,
     InvalidInput,
     MalformedReply,
+    ModelDenied,
     ModelError,
     ModelRefused,
     Stopped,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from memagent.llm.model import Model
 
 _REFUSALS = 5
-"""So many refusals, and no answer, are no matter of single questions: a wrong key or name ends the run."""
+"""So many refusals, and no answer, are no matter of single questions: a wrong parameter ends the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,12 @@ def run_qa(
     same call continues a stopped one; it is left in place. A reply that cannot be read, or a question that the model
     refuses, is a row with a ``failure`` and counts as wrong.
 
-    Raises :class:`Stopped` on an interrupt from the keyboard, when the budget is spent and when a model cannot be
-    reached (what was begun is finished first, but for an interrupt), ModelRefused if no question at all is answered,
-    :class:`InvalidInput` for what does not go together. Not to be called from a running event loop.
+    Raises :class:`Stopped` on an interrupt from the keyboard, when the budget is spent, when a model cannot be reached
+    and when it serves us no more (what was begun is finished first, but for an interrupt), ModelRefused if no question
+    at all is answered, :class:`InvalidInput` for what does not go together. Not to be called from a running event loop.
     """
     settings = settings or QaSettings()
-    settings = replace(settings, answer=settings.answer.within(reader.capabilities.max_model_len))
+    settings = replace(settings, answer=settings.answer.within(reader.window))
     criteria = criteria_for(dataset, settings.criteria)
     check_summaries(dataset, source.specs, settings.summaries)
     questions, left_out = _questions(dataset, settings)
@@ -139,7 +140,7 @@ class _Runner:
         self._progress = progress
         self._total = total
         self._doing = ""
-        self._answered = False
+        self._answered = any(not row.failure for row in log.rows)
         self._refused: list[AnswerRow] = []
         self._refusal: ModelRefused | None = None
         self._ended: ModelError | None = None
@@ -206,6 +207,8 @@ class _Runner:
             await case.ask(self._reader, self._judge)
         except MalformedReply as error:
             self._keep(case.row(self._source.label, judged=judged, error=error))
+        except ModelDenied as error:  # not the question's fault: it is asked when the same command is run again
+            self._ended = self._ended or error
         except ModelRefused as error:
             self._refuse(case.row(self._source.label, judged=judged, error=error), error)
         except ModelError as error:
@@ -232,7 +235,7 @@ class _Runner:
         self._tell(self._doing)
 
     def _why_it_ended(self, error: ModelError) -> ModelError | Stopped:
-        if isinstance(error, ModelRefused):
+        if isinstance(error, ModelRefused) and not self._log.rows:
             return error
         then = "raise the budget" if isinstance(error, BudgetExceeded) else "see to the model"
         return Stopped(

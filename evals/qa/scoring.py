@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import re
-import string
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from memagent.overlap import exact, normalised, token_f1
 
 if TYPE_CHECKING:
     from memagent.answering import Evidence
     from memagent.evals.datasets.cases import Question
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def normalised(text: str) -> list[str]:
-    """The tokens of a text as SQuAD's evaluation script makes them: lower case, no ASCII punctuation, no articles."""
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
-
-
-def token_f1(hypothesis: str, reference: str) -> float:
-    """Overlap of the bags of tokens, harmonic mean of precision and recall (Rajpurkar et al., 2016).
-
-    1 if both have no tokens, 0 if one has none.
-    """
-    said, wanted = normalised(hypothesis), normalised(reference)
-    if not said or not wanted:
-        return float(said == wanted)
-    common = sum((Counter(said) & Counter(wanted)).values())
-    return 2 * common / (len(said) + len(wanted)) if common else 0.0
-
-
-def exact(hypothesis: str, reference: str) -> float:
-    """1 if both have the same tokens in the same order."""
-    return float(normalised(hypothesis) == normalised(reference))
+__all__ = ["chose_rightly", "chosen_letters", "evidence_shown", "exact", "normalised", "token_f1"]
 
 
 def chosen_letters(reply: str, options: int) -> set[str]:
@@ -54,6 +31,7 @@ def chose_rightly(reply: str, letter: str, options: int) -> float:
 def evidence_shown(question: Question, shown: Sequence[Evidence], granularity: str) -> float | None:
     """Whether all of a question's gold evidence is among what the reader was shown, in whole; None without gold.
 
+    Of a memory that a filter has cut down, what it left counts as the whole; with ``llm-triple`` it leaves all of them.
     Turns are compared by message where the data set names messages, everything else by session.
     """
     if question.no_gold:

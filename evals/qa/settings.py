@@ -11,6 +11,7 @@ from memagent.errors import InvalidInput, UnknownName
 from memagent.evals.storing import SESSION_VECTORS, SUMMARIES
 from memagent.prompts.answering import answer_as_text, answer_from_memory, choose_option
 from memagent.prompts.evidence import filter_evidence
+from memagent.prompts.judges import LONGMEMEVAL_TYPES, judge_locomo, judge_longmemeval, judge_memgas
 
 if TYPE_CHECKING:
     from memagent.encoders.port import Encoder
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from memagent.evals.qa.asking import Source
     from memagent.evals.qa.judging import Criteria
     from memagent.llm.model import Model
+    from memagent.prompts.prompt import Prompt
 
 GRANULARITIES = ("turn", "session", "summary", "keywords")
 ADVERSARIAL = ("abstain", "trap")
@@ -81,7 +83,14 @@ class QaSettings:
 
     def unanswerable(self, question: Question) -> bool:
         """Whether right is to say that it is not known."""
-        return question.abstention or (question.type == "adversarial" and self.adversarial == "abstain")
+        return question.abstention or self._is_trap(question)
+
+    def comparable(self, question: Question) -> bool:
+        """Whether an answer can be compared with the reference; a trap is none."""
+        return not question.options and not self._is_trap(question)
+
+    def _is_trap(self, question: Question) -> bool:
+        return question.type == "adversarial" and self.adversarial == "abstain"
 
 
 def identity(
@@ -104,10 +113,20 @@ def identity(
         "reader": reader.identity,
         "judge": judge.identity if judge else None,
         "criteria": criteria,
-        "prompts": [
-            answer_from_memory("", ()).label,
-            answer_as_text("", ()).label,
-            choose_option("", (), ()).label,
-            filter_evidence("", ()).label,
-        ],
+        "prompts": [[prompt.label, prompt.system_for(guided=False)] for prompt in _prompts()],
     }
+
+
+def _prompts() -> list[Prompt[Any]]:
+    """All that a run may ask; what they say counts, and not their version alone."""
+    kinds = [judge_longmemeval("", "", "", kind=kind) for kind in LONGMEMEVAL_TYPES]
+    return [
+        answer_from_memory("", ()),
+        answer_as_text("", ()),
+        choose_option("", (), ()),
+        filter_evidence("", ()),
+        *kinds,
+        judge_longmemeval("", "", "", kind="", abstention=True),
+        judge_memgas("", "", ""),
+        judge_locomo("", "", ""),
+    ]

@@ -89,6 +89,11 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     said += [f"{who}: {_used(row['spent'][who])}" for who in ("reader", "judge") if row["spent"][who]]
     this_run = result["this_run"]
     said.append(f"This run: {this_run['calls']:,} calls, {this_run['cached_replies']:,} replies from the cache")
+    said += [
+        f"Prefix cache of the {role}'s server: {served['hit_rate'] * 100:.1f} % of "
+        f"{served['prompt_tokens']:,} prompt tokens"
+        for role, served in this_run["prefix_cache"].items()
+    ]
     said += [f"Left out: {name}, {why}" for name, why in result["metrics_left_out"].items()]
     said += [f"Failed: {count} x {reason}" for reason, count in row["failures"].items()]
     return said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memagent.answering.answerer import Answerer
-from memagent.answering.streaming import AnswerStream
+from memagent.answering.streaming import AnswerStream, AsyncAnswerStream
 from memagent.answering.values import Answer, Evidence
 
-__all__ = ["Answer", "AnswerStream", "Answerer", "Evidence"]
+__all__ = ["Answer", "AnswerStream", "Answerer", "AsyncAnswerStream", "Evidence"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,8 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from memagent.answering.budget import CountTokens, estimated_tokens
 from memagent.answering.recall import Recalled, Wanted, arecall, recall
-from memagent.answering.steps import AnswerSettings, Filter, Form, answer_steps, cited_ids, prepare_steps, unanswered
-from memagent.answering.streaming import AnswerStream, MarkReader
+from memagent.answering.steps import (
+    AnswerSettings,
+    Filter,
+    Form,
+    answer_steps,
+    asked_trace,
+    cited_ids,
+    prepare_steps,
+    unanswered,
+)
+from memagent.answering.streaming import AnswerStream, AsyncAnswerStream, MarkReader
 from memagent.answering.values import Answer
 from memagent.llm.flow import adrive, drive
 from memagent.llm.model import as_model
@@ -22,9 +32,12 @@ from memagent.records import as_utc
 
 if TYPE_CHECKING:
     from memagent.answering.steps import Prepared
+    from memagent.llm.flow import Steps
     from memagent.llm.model import Model, ModelLike
+    from memagent.llm.reply import Reply
     from memagent.memory import AsyncMemory, Memory
     from memagent.prompts.prompt import Prompt
+    from memagent.prompts.quoting import Remembered
     from memagent.records import Granularity
     from memagent.retrievers.port import Retriever
 
@@ -96,7 +109,7 @@ class Answerer:
         now = _now(asked_at, as_of)
         found = recall(self._memory, self._wanted(question=question, user_id=user_id, as_of=as_of, filters=filters))
         begun = time.perf_counter()
-        settings = self._settings.within(self._model.capabilities.max_model_len)
+        settings = self._settings.within(self._model.window)
         steps = answer_steps(question, found.evidence, settings=settings, now=now)
         return _traced(drive(steps, self._model), found, begun)
 
@@ -114,9 +127,7 @@ class Answerer:
         wanted = self._wanted(question=question, user_id=user_id, as_of=as_of, filters=filters)
         found = await arecall(self._memory, wanted)
         begun = time.perf_counter()
-        # Asking for it the first time connects to the server.
-        capabilities = await asyncio.to_thread(lambda: self._model.capabilities)
-        settings = self._settings.within(capabilities.max_model_len)
+        settings = self._settings.within(await _window(self._model))
         steps = answer_steps(question, found.evidence, settings=settings, now=now)
         return _traced(await adrive(steps, self._model), found, begun)
 
@@ -132,50 +143,71 @@ class Answerer:
         """The answer in pieces, as the model writes it, without its citations; these are in ``.answer`` afterwards.
 
         The arguments are those of :meth:`answer`; the prompt is another one, which asks for text. A model that is told
-        to mark an unknown answer may forget to: ``known`` is surer from :meth:`answer`. The tokens of what is streamed
-        are counted by the model's meter, and not in ``usage``.
+        to mark an unknown answer may forget to: ``known`` is surer from :meth:`answer`.
         """
         now = _now(asked_at, as_of)
         wanted = self._wanted(question=question, user_id=user_id, as_of=as_of, filters=filters)
-        written = _Written(self._model, self._settings, now)
+        written = _Written(self._model, self._settings, wanted.question, now)
         return AnswerStream(written.pieces(self._memory, wanted), written.finish)
+
+    def astream(
+        self,
+        question: str,
+        *,
+        user_id: str,
+        as_of: datetime | str | None = None,
+        asked_at: datetime | str | None = None,
+        filters: Mapping[str, Any] | None = None,
+    ) -> AsyncAnswerStream:
+        """:meth:`stream`, for ``async for``; the memory may be a ``Memory`` or an ``AsyncMemory``."""
+        now = _now(asked_at, as_of)
+        wanted = self._wanted(question=question, user_id=user_id, as_of=as_of, filters=filters)
+        written = _Written(self._model, self._settings, wanted.question, now)
+        return AsyncAnswerStream(written.apieces(self._memory, wanted), written.finish)
 
 
 class _Written:
     """One answer while it is being written."""
 
-    def __init__(self, model: Model, settings: AnswerSettings, now: datetime) -> None:
+    def __init__(self, model: Model, settings: AnswerSettings, question: str, now: datetime) -> None:
         self._model = model
         self._settings = settings
+        self._question = question
         self._now = now
         self._marks = MarkReader()
         self._text = ""
         self._begun = 0.0
         self._found: Recalled
         self._prepared: Prepared
+        self._reply: Reply[str]
 
     def pieces(self, memory: Memory | AsyncMemory, wanted: Wanted) -> Iterator[str]:
         """Ask, and pass on what can be shown."""
         self._found = recall(memory, wanted)
-        self._begun = time.perf_counter()
-        question, now = wanted.question, self._now
-        self._settings = self._settings.within(self._model.capabilities.max_model_len)
-        make = partial(answer_as_text, question, now=now, max_tokens=self._settings.reply_tokens)
-        self._prepared = drive(
-            prepare_steps(question, self._found.evidence, make, settings=self._settings, now=now), self._model
-        )
+        self._prepared = drive(self._preparing(self._model.window), self._model)
         if not self._prepared.shown:
             yield self._settings.no_evidence
             return
-        for piece in self._unmarked(make(self._prepared.labelled)):
-            if piece:
-                self._text += piece
-                yield piece
+        for piece in self._model.stream(self._prompt(self._prepared.labelled), told=self._note):
+            if text := self._shown(self._marks.feed(piece)):
+                yield text
+        if text := self._shown(self._marks.close()):
+            yield text
 
-    def _unmarked(self, prompt: Prompt[str]) -> Iterator[str]:
-        for piece in self._model.stream(prompt):
-            yield self._marks.feed(piece)
-        yield self._marks.close()
+    async def apieces(self, memory: Memory | AsyncMemory, wanted: Wanted) -> AsyncGenerator[str, None]:
+        """:meth:`pieces`, for an event loop."""
+        self._found = await arecall(memory, wanted)
+        self._prepared = await adrive(self._preparing(await _window(self._model)), self._model)
+        if not self._prepared.shown:
+            yield self._settings.no_evidence
+            return
+        prompt = self._prompt(self._prepared.labelled)
+        async with aclosing(self._model.astream(prompt, told=self._note)) as pieces:
+            async for piece in pieces:
+                if text := self._shown(self._marks.feed(piece)):
+                    yield text
+        if text := self._shown(self._marks.close()):
+            yield text
 
     def finish(self) -> Answer:
         """The whole answer, after the last piece."""
@@ -183,16 +215,38 @@ class _Written:
         if not prepared.shown:
             return _traced(unanswered(prepared, self._settings), self._found, self._begun)
         cited, dropped = cited_ids(self._marks.labels, prepared.shown)
+        text = self._text.strip()
         answer = Answer(
-            text=self._text.strip(),
-            known=self._marks.known,
+            text=text,
+            known=self._marks.known and bool(text),
             citations=cited,
             evidence=prepared.shown,
             dropped_citations=dropped,
-            usage=prepared.usage,
-            trace=prepared.trace,
+            usage=prepared.usage + self._reply.usage,
+            trace=asked_trace(prepared, self._prompt(()), self._reply),
         )
         return _traced(answer, self._found, self._begun)
+
+    def _preparing(self, window: int | None) -> Steps[Prepared]:
+        self._begun = time.perf_counter()
+        self._settings = self._settings.within(window)
+        evidence = self._found.evidence
+        return prepare_steps(self._question, evidence, self._prompt, settings=self._settings, now=self._now)
+
+    def _prompt(self, memories: Sequence[Remembered]) -> Prompt[str]:
+        return answer_as_text(self._question, memories, now=self._now, max_tokens=self._settings.reply_tokens)
+
+    def _shown(self, text: str) -> str:
+        self._text += text
+        return text
+
+    def _note(self, reply: Reply[str]) -> None:
+        self._reply = reply
+
+
+async def _window(model: Model) -> int | None:
+    """Asking for it the first time connects to the server."""
+    return await asyncio.to_thread(lambda: model.window)
 
 
 def _now(asked_at: datetime | str | None, as_of: datetime | str | None) -> datetime:

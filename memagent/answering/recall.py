@@ -52,7 +52,7 @@ class Recalled:
 def recall(memory: Memory | AsyncMemory, wanted: Wanted) -> Recalled:
     """The memories; raises what a search raises, but for an unknown user."""
     if isinstance(memory, AsyncMemory):
-        raise InvalidInput("an AsyncMemory is awaited", hint="use aanswer, or a Memory")
+        raise InvalidInput("an AsyncMemory is awaited", hint="use aanswer or astream, or a Memory")
     try:
         return _recalled(memory._run(_flow(memory, wanted)))
     except UnknownUser:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +16,7 @@ from memagent.llm.flow import Steps, asked
 from memagent.llm.reply import Usage
 from memagent.prompts.answering import MemoryAnswer, answer_as_text, answer_from_memory, choose_option
 from memagent.prompts.evidence import filter_evidence
+from memagent.prompts.quoting import label_number
 
 if TYPE_CHECKING:
     from memagent.answering.budget import MakePrompt
@@ -33,8 +33,6 @@ FORMS: tuple[Form, ...] = get_args(Form)
 _TEMPLATE = 64
 """Tokens that a chat format puts around system and user text, at most."""
 
-_LABEL = re.compile(r"[\[(\s]*(?:memory|id)?[\s:=#\"']*m?(\d+)[\"'\])\s.]*", re.IGNORECASE)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerSettings:
@@ -45,7 +43,8 @@ class AnswerSettings:
     model pick out first what bears on the question (MemGAS's filter), "llm-triple" then repeats that once for each
     retrieved memory, as the released MemGAS code does. ``form``: "text" asks for plain text in place of JSON, which
     small models write more easily; whether an answer is known is then less sure. ``no_evidence`` is what the answer
-    says when there is nothing to answer from; the model is then not asked.
+    says when there is nothing to answer from (the model is then not asked), and when a model that does not know says
+    no more than that.
     """
 
     max_tokens: int | None = 8000
@@ -112,7 +111,7 @@ def answer_steps(
     text, known, labels = _said(reply.value)
     cited, dropped = cited_ids(labels, prepared.shown)
     return Answer(
-        text=text.strip(),
+        text=text.strip() or (settings.no_evidence if isinstance(reply.value, MemoryAnswer) else ""),
         known=known,
         citations=cited,
         evidence=prepared.shown,
@@ -169,7 +168,9 @@ def prepare_steps(
         ask = partial(filter_evidence, question, now=now, max_tokens=settings.filter_tokens)
         given = fit(evidence, ask)
         reply = yield from asked(ask(labelled(given)))
-        evidence = _filtered(given, reply.value.excerpts, trace, triple=settings.filter == "llm-triple")
+        kept = _filtered(given, reply.value.excerpts, trace, triple=settings.filter == "llm-triple")
+        ranks = {memory.id: rank for rank, memory in enumerate(evidence)}
+        evidence = sorted(kept, key=lambda memory: ranks[memory.id])
         usage += reply.usage
         trace.update(prompts=[ask(()).label], cached=reply.cached)
     shown = fit(evidence, make)
@@ -210,15 +211,14 @@ def place_of(label: str, shown: Sequence[Evidence]) -> int | None:
     for place, memory in enumerate(shown):
         if label.strip() == memory.id:
             return place
-    match = _LABEL.fullmatch(label[:100])
-    number = int(match[1]) if match else 0
-    return number - 1 if 1 <= number <= len(shown) else None
+    number = label_number(label)
+    return number - 1 if number is not None and 1 <= number <= len(shown) else None
 
 
 def _filtered(
     given: Sequence[Evidence], excerpts: Sequence[Excerpt], trace: dict[str, Any], *, triple: bool
-) -> tuple[Evidence, ...]:
-    """What the filter left, best first: of each memory its passages, or (``triple``) all passages for every memory."""
+) -> list[Evidence]:
+    """What the filter left: of each memory its passages, or (``triple``) all passages for every memory."""
     texts: dict[int, list[str]] = {}
     strays = changed = 0
     for excerpt in excerpts:
@@ -232,10 +232,8 @@ def _filtered(
     trace["excerpts"] = {"kept": sum(map(len, texts.values())), "of_no_memory": strays, "not_word_for_word": changed}
     if triple and texts:
         together = "\n".join("\n".join(texts[place]) for place in sorted(texts))
-        kept = [replace(memory, text=together) for memory in given]
-    else:
-        kept = [replace(given[place], text="\n".join(texts[place])) for place in sorted(texts)]
-    return tuple(sorted(kept, key=lambda memory: -memory.score))
+        return [replace(memory, text=together) for memory in given]
+    return [replace(given[place], text="\n".join(texts[place])) for place in sorted(texts)]
 
 
 def _squeezed(text: str) -> str:

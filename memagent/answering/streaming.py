@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from memagent.errors import InvalidInput
@@ -63,27 +64,21 @@ class MarkReader:
         return ""
 
     def _safe_end(self) -> int:
-        """How much of the text cannot become the space before a citation, or a citation."""
+        """How much of the text can become neither a citation, nor the space before one or at the end."""
         from_here = max(0, len(self._waiting) - _LONGEST_WAIT)
-        for place in range(from_here, len(self._waiting)):
-            if _BEGINNING_OF_LABELS.fullmatch(self._waiting, place):
-                return place
-        return len(self._waiting)
+        places = range(from_here, len(self._waiting))
+        end = next((place for place in places if _BEGINNING_OF_LABELS.fullmatch(self._waiting, place)), None)
+        return len(self._waiting[:end].rstrip())
 
 
-class AnswerStream:
-    """The pieces of an answer, as they come; afterwards :attr:`answer` is the whole of it, checked.
+class _Finished:
+    """What both kinds of streams have at their end."""
 
-    Iterating asks the model; it can be done once. What retrieval or the model raise comes out of the iteration.
-    """
-
-    def __init__(self, pieces: Iterator[str], finish: Callable[[], Answer]) -> None:
-        self._pieces = pieces
+    def __init__(self, finish: Callable[[], Answer]) -> None:
         self._finish = finish
         self._answer: Answer | None = None
 
-    def __iter__(self) -> Iterator[str]:
-        yield from self._pieces
+    def _end(self) -> None:
         if self._answer is None:
             self._answer = self._finish()
 
@@ -93,3 +88,32 @@ class AnswerStream:
         if self._answer is None:
             raise InvalidInput("the answer is not complete yet", hint="take all pieces of the stream first")
         return self._answer
+
+
+class AnswerStream(_Finished):
+    """The pieces of an answer, as they come; afterwards :attr:`answer` is the whole of it, checked.
+
+    Iterating asks the model; it can be done once. What retrieval or the model raise comes out of the iteration.
+    """
+
+    def __init__(self, pieces: Iterator[str], finish: Callable[[], Answer]) -> None:
+        super().__init__(finish)
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._pieces
+        self._end()
+
+
+class AsyncAnswerStream(_Finished):
+    """:class:`AnswerStream`, for ``async for``."""
+
+    def __init__(self, pieces: AsyncGenerator[str, None], finish: Callable[[], Answer]) -> None:
+        super().__init__(finish)
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        async with aclosing(self._pieces) as pieces:
+            async for piece in pieces:
+                yield piece
+        self._end()

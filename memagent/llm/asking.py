@@ -6,23 +6,26 @@ synchronous and the asynchronous model do the same.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
-from memagent.errors import MalformedReply, ModelError, ModelRefused
+from memagent.errors import MalformedReply, ModelDenied, ModelError, ModelRefused
 from memagent.llm.effects import Effect, Keep, LookUp, Send, Sleep
 from memagent.llm.meter import Meter, Prices, Reservation
 from memagent.llm.reply import Raw, Reply, Usage
 from memagent.llm.request import Request, first_request, second_request
 from memagent.llm.retry import Backoff, CallFailed, Failure
-from memagent.llm.structured import clean, read, without_thoughts
+from memagent.llm.structured import clean, read
+from memagent.llm.thoughts import without_thoughts
 from memagent.llm.wire import Clock
 from memagent.prompts.prompt import Prompt
 
 T = TypeVar("T")
 
 _PICTURE = 1_000  # tokens that a picture takes, about
+_BYTES_PER_TOKEN = 3  # of a JSON schema, which some servers put into the prompt
 Asking: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -48,6 +51,7 @@ class Asker:
         retries: int,
         clock: Clock,
         cached: bool,
+        thinking: int,
     ) -> None:
         self.meter = meter
         self.json_schema = json_schema
@@ -57,18 +61,22 @@ class Asker:
         self._retries = retries
         self.clock = clock
         self._cached = cached
+        self._thinking = thinking
         self._closed_until = 0.0
 
     def ask(self, prompt: Prompt[T]) -> Asking[Reply[T]]:
         """The answer to one prompt."""
-        request = first_request(prompt, guided=prompt.answer is not None and self.json_schema is not False)
+        guided = prompt.answer is not None and self.json_schema is not False
+        if guided and self.json_schema is None and (yield from self._refused_before(prompt)):
+            self.json_schema = guided = False
+        request = self.first(prompt, guided=guided)
         try:
             got = yield from self._one(request)
-        except ModelRefused:
-            if request.schema is None or self.json_schema:
+        except ModelRefused as refusal:
+            if request.schema is None or self.json_schema or isinstance(refusal, ModelDenied):
                 raise
             # Not known whether this server takes a schema: if it answers without one, it does not.
-            request = first_request(prompt, guided=False)
+            request = self.first(prompt, guided=False)
             got = yield from self._one(request)
             self.json_schema = False
         try:
@@ -88,14 +96,28 @@ class Asker:
                 text=problem.text,
             ) from None
 
+    def _refused_before(self, prompt: Prompt[Any]) -> Asking[bool]:
+        """Whether the cache tells that the server has refused a schema: it is not asked again to find that out."""
+        if not self._cached:
+            return False
+        for guided in (True, False):
+            if (yield LookUp(self.key(self.first(prompt, guided=guided)))) is not None:
+                return not guided
+        return False
+
+    def first(self, prompt: Prompt[Any], *, guided: bool) -> Request:
+        """The call that asks a prompt for the first time."""
+        return first_request(prompt, guided=guided, thinking=self._thinking)
+
     def key(self, request: Request) -> bytes:
         """The key of a request's reply in the cache."""
         return request.key(self._identity)
 
     def reserve(self, request: Request) -> Reservation:
         """Set aside what a request may take; raises BudgetExceeded where that is more than is left."""
-        pictures = _PICTURE * len(request.prompt.images)
-        return self.meter.reserve(request.text, pictures + request.max_tokens, self._prices)
+        schema = len(json.dumps(request.schema)) // _BYTES_PER_TOKEN if request.schema else 0
+        besides = _PICTURE * len(request.prompt.images) + schema
+        return self.meter.reserve(request.text, besides + request.max_tokens, self._prices)
 
     def _second(self, request: Request, got: _Got, problem: MalformedReply) -> Asking[_Got]:
         try:
@@ -108,7 +130,7 @@ class Asker:
         usage = sum((one.raw.usage for one in got), Usage())
         if raw.finish == "filter":
             self.meter.count("failed", ModelRefused.__name__)
-            raise ModelRefused(f"{prompt.label}: the model declined to answer: {raw.text[:200]}")
+            raise ModelRefused(f"{prompt.label}: the model declined to answer: {clean(raw.text[:200])}")
         cut_off = raw.finish == "length"
         repairs: tuple[str, ...] = ()
         if prompt.answer is None:
@@ -121,7 +143,7 @@ class Asker:
             self.meter.count("repaired", name)
         return Reply(
             value=value,
-            text=raw.text,
+            text=clean(raw.text),
             usage=usage,
             cached=all(one.cached for one in got),
             attempts=len(got),
@@ -153,7 +175,7 @@ class Asker:
         """One request, made until it is answered or there is no point in it; and the seconds that the answer took."""
         repetition = 0
         while True:
-            if (closed := self._closed_until - self.clock.now()) > 0:
+            if closed := self.closed():
                 yield Sleep(closed)
             began = self.clock.now()
             try:
@@ -166,6 +188,10 @@ class Asker:
                 return raw, self.clock.now() - began
             yield Sleep(wait)
             repetition += 1
+
+    def closed(self) -> float:
+        """Seconds for which the server wants to be left alone."""
+        return max(0.0, self._closed_until - self.clock.now())
 
     def wait_after(self, failure: Failure, repetition: int) -> float | None:
         """Seconds before a failed call is made again; None if it is given up."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from memagent.errors import InvalidInput, ModelUnavailable
+from memagent.errors import InvalidInput, ModelRefused, ModelUnavailable
 from memagent.llm.clients import for_any_loop
 from memagent.llm.failures import failure_of
+from memagent.llm.identity import identity_of
+from memagent.llm.providers import with_options
 from memagent.llm.reply import Raw, TokenLogprob, Usage
+from memagent.llm.request import estimated
 from memagent.llm.retry import CallFailed, Failure
 from memagent.llm.wire import Capabilities
 
@@ -20,17 +24,21 @@ if TYPE_CHECKING:
 
     from memagent.llm.request import Request
 
-_BYTES_PER_TOKEN = 4  # where a provider does not say how many there were
 _CUT_OFF = {"length", "max_tokens", "model_length", "max_output_tokens"}
 _FILTERED = {"content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist"}
 _ENDED = {"stop", "end_turn", "stop_sequence", "eos", "tool_calls", "tool_use"}
+_NO_TEMPERATURE = re.compile(
+    r"unsupported.{0,80}\btemperature\b|\btemperature\b.{0,80}(?:support|only|deprecated|not (?:be )?allowed)",
+    re.IGNORECASE,
+)
 
 
 class ChatWire:
     """Sends requests through a LangChain chat model.
 
     OpenAI-compatible models (``BaseChatOpenAI`` of langchain-openai) are asked for JSON schemas, log probabilities and
-    a time limit in OpenAI's terms; others get the tags, and keep their own time limit in synchronous calls.
+    a time limit in OpenAI's terms; others get the tags, and keep their own time limit in synchronous calls. A model
+    that refuses a temperature, as many that reason do, is sent none from then on.
     """
 
     def __init__(self, chat: BaseChatModel, capabilities: Capabilities | None = None) -> None:
@@ -44,7 +52,7 @@ class ChatWire:
         self.chat = chat
         self._openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(chat).__mro__)
         self._capabilities = capabilities or Capabilities(json_schema=None if self._openai else False)
-        self._identity = _identity(chat)
+        self._identity = identity_of(chat)
         self._for_loops = for_any_loop(chat) if self._openai else chat
 
     @property
@@ -59,24 +67,29 @@ class ChatWire:
 
     def send(self, request: Request, timeout: float | None) -> Raw:
         """The model's reply."""
-        with _as_failures(openai=self._openai):
-            message = self.chat.invoke(_messages(request), **self._options(request, timeout))
-            return _raw(message, request)
+        options = self._options(request, timeout)
+        with self._failures(options):
+            chat, arguments = with_options(self.chat, options)
+            return _raw(chat.invoke(_messages(request), **arguments), request)
 
     async def asend(self, request: Request, timeout: float | None) -> Raw:
         """The model's reply."""
         import asyncio
 
-        with _as_failures(openai=self._openai):
+        options = self._options(request, timeout)
+        with self._failures(options):
+            chat, arguments = with_options(self._for_loops, options)
             async with asyncio.timeout(timeout):
-                message = await self._for_loops.ainvoke(_messages(request), **self._options(request, timeout))
+                message = await chat.ainvoke(_messages(request), **arguments)
             return _raw(message, request)
 
     def stream(self, request: Request, timeout: float | None) -> Generator[str | Raw, None, None]:
         """The model's reply as it comes; the time limit is for each piece."""
         whole: Any = None
-        with _as_failures(openai=self._openai):
-            for chunk in self.chat.stream(_messages(request), **self._options(request, timeout, streaming=True)):
+        options = self._options(request, timeout, streaming=True)
+        with self._failures(options):
+            chat, arguments = with_options(self.chat, options)
+            for chunk in chat.stream(_messages(request), **arguments):
                 whole = chunk if whole is None else whole + chunk
                 if chunk.text:
                     yield str(chunk.text)
@@ -85,21 +98,21 @@ class ChatWire:
     async def astream(self, request: Request, timeout: float | None) -> AsyncGenerator[str | Raw, None]:
         """The model's reply as it comes; the time limit is for each piece."""
         whole: Any = None
-        with _as_failures(openai=self._openai):
-            options = self._options(request, timeout, streaming=True)
-            async for chunk in self._for_loops.astream(_messages(request), **options):
+        options = self._options(request, timeout, streaming=True)
+        with self._failures(options):
+            chat, arguments = with_options(self._for_loops, options)
+            async for chunk in chat.astream(_messages(request), **arguments):
                 whole = chunk if whole is None else whole + chunk
                 if chunk.text:
                     yield str(chunk.text)
             yield self._raw_of_stream(whole, request)
 
     def _raw_of_stream(self, whole: Any, request: Request) -> Raw:
-        raw = Raw(text="", usage=estimated(request, "")) if whole is None else _raw(whole, request)
-        if self._openai and raw.finish == "unknown":
+        if self._openai and (whole is None or not _reason(whole.response_metadata)):
             # OpenAI's protocol says why it ends; a connection that was only closed looks like an end.
             broken = ModelUnavailable("the stream broke off before its end", hint="see whether the server still runs")
             raise CallFailed(Failure(error=broken, kind="connection"))
-        return raw
+        return Raw(text="", usage=estimated(request, "")) if whole is None else _raw(whole, request)
 
     def _options(self, request: Request, timeout: float | None, *, streaming: bool = False) -> dict[str, Any]:
         prompt = request.prompt
@@ -122,35 +135,39 @@ class ChatWire:
             options["extra_body"] = {**own, "response_format": response_format(prompt.name, request.schema)}
         return options
 
+    @contextmanager
+    def _failures(self, options: Mapping[str, Any]) -> Iterator[None]:
+        """Errors of the model and its server leave as :class:`CallFailed`; others pass. ``options``: what was sent."""
+        try:
+            yield
+        except CallFailed:
+            raise
+        except Exception as error:
+            failure = failure_of(error)
+            if failure is None and self._openai and isinstance(error, KeyError | TypeError | ValueError):
+                # langchain-openai raises these for replies that are no chat completions, error pages for example.
+                unusable = f"the server's reply is no chat completion: {type(error).__name__} {str(error)[:300]}"
+                failure = Failure(error=ModelUnavailable(unusable), kind="server error")
+            if failure is None:
+                raise
+            raise CallFailed(self._adapted(failure, options)) from error
+
+    def _adapted(self, failure: Failure, options: Mapping[str, Any]) -> Failure:
+        """The failure; where it is the temperature that is refused, one after which the call is made without it."""
+        error = failure.error
+        if "temperature" not in options or not isinstance(error, ModelRefused):
+            return failure
+        if not _NO_TEMPERATURE.search(error.message):
+            return failure
+        self._capabilities = replace(self._capabilities, temperature=False)
+        passing = ModelUnavailable(error.message, hint="ask again: no temperature is sent any more")
+        return Failure(error=passing, kind="temperature", retry_after=0.0)
+
 
 def response_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """OpenAI's ``response_format`` that holds an answer to a JSON schema."""
     safe = "".join(mark if mark.isascii() and (mark.isalnum() or mark in "_-") else "_" for mark in name)[:64]
     return {"type": "json_schema", "json_schema": {"name": safe or "answer", "schema": dict(schema)}}
-
-
-@contextmanager
-def _as_failures(*, openai: bool) -> Iterator[None]:
-    """Errors of the model and its server leave as :class:`CallFailed`; others pass."""
-    try:
-        yield
-    except CallFailed:
-        raise
-    except Exception as error:
-        failure = failure_of(error)
-        if failure is None and openai and isinstance(error, KeyError | TypeError | ValueError):
-            # langchain-openai raises these for replies that are no chat completions, error pages for example.
-            unusable = f"the server's reply is no chat completion: {type(error).__name__} {str(error)[:300]}"
-            failure = Failure(error=ModelUnavailable(unusable), kind="server error")
-        if failure is None:
-            raise
-        raise CallFailed(failure) from error
-
-
-def _identity(chat: BaseChatModel) -> str:
-    name = getattr(chat, "model_name", None) or getattr(chat, "model", None)
-    known = {"class": type(chat).__name__, "model": name, **chat.asdict()}
-    return json.dumps(known, sort_keys=True, default=str)
 
 
 def _messages(request: Request) -> list[BaseMessage]:
@@ -179,15 +196,17 @@ def _raw(message: AIMessage, request: Request) -> Raw:
     return Raw(text=text, finish=finish, usage=_usage(message, request, text), logprobs=_logprobs(details))
 
 
+def _reason(details: Mapping[str, Any] | None) -> str:
+    """Why the reply ended, in the provider's word; "" if it does not say."""
+    told = (str((details or {}).get(key) or "").lower() for key in ("finish_reason", "stop_reason", "done_reason"))
+    return next(filter(None, told), "")
+
+
 def _finish(details: Mapping[str, Any]) -> str:
-    for key in ("finish_reason", "stop_reason", "done_reason"):
-        reason = str(details.get(key) or "").lower()
-        if reason in _CUT_OFF:
-            return "length"
-        if reason in _FILTERED:
-            return "filter"
-        if reason in _ENDED:
-            return "stop"
+    reason = _reason(details)
+    for finish, words in (("length", _CUT_OFF), ("filter", _FILTERED), ("stop", _ENDED)):
+        if reason in words:
+            return finish
     return "unknown"
 
 
@@ -198,15 +217,6 @@ def _usage(message: AIMessage, request: Request, text: str) -> Usage:
     details: Mapping[str, Any] = found.get("input_token_details") or {}
     cached = details.get("cache_read") or 0
     return Usage(input=found["input_tokens"], output=found["output_tokens"], cached=int(cached))
-
-
-def estimated(request: Request, text: str) -> Usage:
-    """The tokens of a call by the lengths of its texts."""
-
-    def tokens(said: str) -> int:
-        return len(said.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN + 1
-
-    return Usage(input=tokens(request.text), output=tokens(text), estimated=True)
 
 
 def _logprobs(details: Mapping[str, Any]) -> tuple[TokenLogprob, ...] | None:

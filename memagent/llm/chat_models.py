@@ -30,11 +30,13 @@ def find_chat_model(name: str, **options: Any) -> tuple[BaseChatModel, Capabilit
     if name == EMBEDDED:
         from memagent.llm.embedded import EmbeddedChat
 
-        return EmbeddedChat(**options), Capabilities(json_schema=False, logprobs=False, lora=False, vision=False)
+        able = Capabilities(json_schema=False, logprobs=False, lora=False, vision=False, at_once=1)
+        return EmbeddedChat(**options), able
     if name.startswith(("http://", "https://")):
         from memagent.llm.server import connect
 
-        server = connect(name)
+        key = options.pop("api_key", None)
+        server = connect(name, api_key=key.get_secret_value() if hasattr(key, "get_secret_value") else key)
         return server.chat_model(**options), server.capabilities
     provider, separator, model = name.partition(":")
     if not separator or not provider or not model:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 from uuid import uuid4
 
 from memagent.errors import InvalidInput, ModelRefused, ServerFailed
@@ -67,15 +67,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self._whole(body)
         except (InvalidInput, ModelRefused) as error:
             self._fail(400, str(error))
+        except ConnectionError:  # whoever asked has gone
+            self.close_connection = True
 
     def _body(self) -> dict[str, Any]:
         try:
             size = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(size)) if 0 < size <= _LARGEST else None
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
-        if not isinstance(body, dict) or not isinstance(body.get("messages", []), list):
-            raise InvalidInput("the request is no JSON object", hint="see the chat completions API")
+        if not _is_request(body):
+            self.close_connection = True  # what was sent may not be read to its end
+            raise InvalidInput("the request is no JSON object with messages", hint="see the chat completions API")
         if refused := [name for name in _IGNORED if body.get(name)]:
             raise InvalidInput(f"the embedded model has no {', '.join(refused)}", hint="leave it out")
         return body
@@ -149,6 +152,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _is_request(body: Any) -> TypeGuard[dict[str, Any]]:
+    messages = body.get("messages", []) if isinstance(body, dict) else None
+    return isinstance(messages, list) and all(isinstance(message, dict) for message in messages)
 
 
 def _text(content: object) -> str:

@@ -6,11 +6,12 @@ LangChain's own classes come first, then HTTP status codes (most clients' errors
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from memagent.errors import ModelError, ModelRefused, ModelTimeout, ModelUnavailable
+from memagent.errors import ModelDenied, ModelError, ModelRefused, ModelTimeout, ModelUnavailable
 from memagent.llm.retry import Failure
 
 _SHOWN = 500  # characters of a provider's message
@@ -19,12 +20,17 @@ _CLIENTS = {"openai", "langchain_core"}
 _CLOSED = ("disconnect", "ConnectionError", "RemoteProtocol", "ReadError", "WriteError", "Closed", "Connect")
 
 _BUSY = "too many requests"
+_UNPAID = "insufficient_quota"
+_DENIED = (401, 402, 404, 405, 407)
+"""Said of whoever asks, and not of the prompt; 403 may be either."""
 _HINTS = {
     400: "see what it says; a prompt that is too long, or a parameter it does not know",
     401: "check the API key",
+    402: "see the account at the provider",
     403: "check the API key and what it may be used for",
     404: "check the model's name and the server's address",
     413: "the prompt is too long",
+    429: "see the account at the provider",
 }
 
 
@@ -70,11 +76,12 @@ def _kind_and_error(status: int, said: str) -> tuple[str, ModelError]:
     shown = f"the server said {status}: {said}"
     if status == 408:
         return "timeout", ModelTimeout(shown)
-    if status == 429 and "insufficient_quota" not in said:
+    if status == 429 and _UNPAID not in said:
         return "rate limit", ModelUnavailable(f"{_BUSY}: {said}", hint="send fewer at once, or try again later")
     if status in (409, 425) or (status >= 500 and status not in (501, 505)):
         return "server error", ModelUnavailable(shown, hint="try again; if it stays so, see the server's log")
-    return "refused", ModelRefused(shown, hint=_HINTS.get(status, ""))
+    refusal = ModelDenied if status in _DENIED or status == 429 else ModelRefused
+    return "refused", refusal(shown, hint=_HINTS.get(status, ""))
 
 
 def _status_of_class(error: BaseException) -> int | None:
@@ -106,10 +113,16 @@ def _of_transport(error: BaseException) -> Failure | None:
         lost = f"the connection to the model failed: {_root(error, said)}"
         return Failure(error=ModelUnavailable(lost, hint="see whether its server runs"), kind="connection")
     if foreign and "APIError" in names:  # an error event in the middle of a stream
-        return of_status(500, said)
+        return of_status(_code_of(error) or 500, said)
     if "OpenAIError" in names:  # the client itself objects: there is no key
-        return Failure(error=ModelRefused(said, hint=_HINTS[401]), kind="refused")
+        return Failure(error=ModelDenied(said, hint=_HINTS[401]), kind="refused")
     return None
+
+
+def _code_of(error: BaseException) -> int | None:
+    """The HTTP status that an error event names; other codes are words."""
+    code = str(getattr(error, "code", None))
+    return int(code) if re.fullmatch("[45][0-9]{2}", code) else None
 
 
 def _root(error: BaseException, said: str) -> str:

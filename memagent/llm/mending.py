@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memagent.errors import MalformedReply
@@ -32,6 +32,10 @@ _WRAPPERS = {"answer", "result", "results", "output", "response", "reply", "valu
 _EXPECTED = re.compile(r"'((?:[^'\\]|\\.)*)'|(?<![\w.])(-?\d+)(?![\w.])")
 _COUNT = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(?:/\s*\d+|out of\s+\d+|points?|%|\.)?\s*\Z", re.IGNORECASE)
 _LEADING = re.compile(r"\W*(\w+)")
+_ALTERNATIVES = re.compile(r"\W*(\w+)\s*(?:/|\||\bor\b)\W*(\w+)", re.IGNORECASE)
+_BULLET = re.compile(r"\s*(?:[-*+\u2022\u2013\u00b7]|\(?\d{1,3}[.)])\s+(?=\S)")
+_NOTHING = {"none", "null", "na"}
+_FEW_WORDS = 4  # of an item in a list that is written with commas
 _REASONS = {"missing": "missing field", "literal_error": "unknown value", "enum": "unknown value"}
 _INVALID = ("value_error", "assertion_error", "greater_than", "less_than", "too_short", "too_long", "string_pattern")
 
@@ -65,6 +69,14 @@ def field_names(schema: type[Any]) -> dict[str, bool]:
 def is_root(schema: type[Any]) -> bool:
     """Whether the answer itself is a list or a plain value (a pydantic RootModel)."""
     return bool(getattr(schema, "__pydantic_root_model__", False))
+
+
+def listed(text: str) -> list[str] | None:
+    """The items of a list that is written without JSON, each on a line that begins with a bullet or a number."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    marks = [_BULLET.match(line) for line in lines]
+    items = [line[mark.end() :].strip() for line, mark in zip(lines, marks, strict=True) if mark]
+    return items if lines and len(items) == len(lines) else None
 
 
 def same_name(name: str) -> str:
@@ -246,8 +258,17 @@ def _to_list(given: Any, _problem: ErrorDetails) -> Any:
         inner = _decoded(given.strip(), set())
         if isinstance(inner, list):
             return inner
-        return [given] if given.strip() else []
+        return listed(given) or _by_commas(given)
     return _MISSING if isinstance(given, list) else [given]
+
+
+def _by_commas(text: str) -> list[str]:
+    """``m1, m3`` in its parts; a sentence with commas is one item, "none" and nothing are no item."""
+    if not text.strip() or same_name(text) in _NOTHING:
+        return []
+    parts = [part.strip() for part in re.split("[,;]", text.strip())]
+    short = all(part and len(part.split()) <= _FEW_WORDS and part[-1] not in ".!?" for part in parts)
+    return parts if short and len(parts) > 1 else [text]
 
 
 def _to_object(given: Any, _problem: ErrorDetails) -> Any:
@@ -270,7 +291,8 @@ def _to_number(given: Any, _problem: ErrorDetails) -> Any:
 def _to_yes_or_no(given: Any, _problem: ErrorDetails) -> Any:
     found = _LEADING.match(given) if isinstance(given, str) else None
     word = found[1].lower() if found else ""
-    return {"yes": True, "true": True, "no": False, "false": False}.get(word, _MISSING)
+    meant = {"yes": True, "true": True, "no": False, "false": False}
+    return _MISSING if _is_the_choice_itself(given, meant) else meant.get(word, _MISSING)
 
 
 def _to_choice(given: Any, problem: ErrorDetails) -> Any:
@@ -283,7 +305,7 @@ def _to_choice(given: Any, problem: ErrorDetails) -> Any:
     if isinstance(given, bool):
         words = ["yes", "true"] if given else ["no", "false"]
     elif isinstance(given, str | int):
-        leading = _LEADING.match(str(given))
+        leading = None if _is_the_choice_itself(given, map(str, allowed)) else _LEADING.match(str(given))
         words = [str(given), leading[1] if leading else ""]
     else:
         return _MISSING
@@ -292,6 +314,12 @@ def _to_choice(given: Any, problem: ErrorDetails) -> Any:
         if len(fitting) == 1:
             return fitting[0]
     return _MISSING
+
+
+def _is_the_choice_itself(given: Any, allowed: Iterable[str]) -> bool:
+    """Whether a model repeats what there is to choose from (``CORRECT/WRONG``, ``yes or no``) and does not choose."""
+    found = _ALTERNATIVES.match(given) if isinstance(given, str) else None
+    return found is not None and {same_name(found[1]), same_name(found[2])} <= {same_name(word) for word in allowed}
 
 
 _CONVERSIONS: dict[str, Callable[[Any, ErrorDetails], Any]] = {

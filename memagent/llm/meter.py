@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from memagent.errors import BudgetExceeded, InvalidInput
 from memagent.llm.reply import Usage
+from memagent.llm.tally import note
 
 _MILLION = 1_000_000
 _BYTES_PER_TOKEN = 3.0  # of prompts, before any reply has told; English has about 4, other scripts fewer
@@ -26,6 +28,12 @@ class Prices:
     input: float
     output: float
     cached: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "cached"):
+            price = getattr(self, name)
+            if price is not None and not 0 <= price < math.inf:
+                raise InvalidInput(f"the price of {name} tokens is {price}", hint="prices are numbers, 0 or more")
 
     def cost(self, usage: Usage) -> float:
         """The cost of these tokens."""
@@ -162,6 +170,7 @@ class Meter:
 
     def count_cached(self, usage: Usage) -> None:
         """Count a reply that came from the cache."""
+        note(usage, cached=True)
         with self._lock:
             self._cached += 1
             self._saved += usage
@@ -171,6 +180,7 @@ class Meter:
             self._held -= held
             if spent is None:
                 return
+            note(spent.usage, cached=False)
             self._calls += 1
             self._usage += spent.usage
             self._cost += spent.prices.cost(spent.usage) if spent.prices else 0.0

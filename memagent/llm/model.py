@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -44,7 +44,8 @@ class Model:
     other models. ``prices`` are needed for costs. ``concurrency``: the most calls at once, in :meth:`ask_many` and from
     several threads or tasks. ``retries``: repetitions of a call that failed for a reason that may pass (no connection,
     timeout, too many requests, server error), after waits as ``backoff`` says. ``timeout``: seconds for one call; in
-    synchronous calls it reaches OpenAI-compatible models only, others keep their own.
+    synchronous calls it reaches OpenAI-compatible models only, others keep their own. ``thinking_tokens``: for a model
+    that reasons before it answers, the tokens that it may use for this beside those that each prompt allows its answer.
 
     One object may serve several threads and event loops.
     """
@@ -61,13 +62,14 @@ class Model:
         concurrency: int = 16,
         retries: int = 3,
         timeout: float | None = 120.0,
+        thinking_tokens: int = 0,
         backoff: Backoff | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if concurrency < 1 or retries < 0 or (timeout is not None and not timeout > 0):
+        if concurrency < 1 or min(retries, thinking_tokens) < 0 or (timeout is not None and not timeout > 0):
             raise InvalidInput(
-                f"concurrency {concurrency}, retries {retries}, timeout {timeout}",
-                hint="concurrency is 1 or more, retries 0 or more, timeout above 0 or None",
+                f"concurrency {concurrency}, retries {retries}, thinking_tokens {thinking_tokens}, timeout {timeout}",
+                hint="concurrency is 1 or more, retries and thinking_tokens 0 or more, timeout above 0 or None",
             )
         if budget is not None and meter is not None:
             raise InvalidInput("both a budget and a meter were given", hint="a meter has a budget of its own")
@@ -79,8 +81,10 @@ class Model:
         self._concurrency = concurrency
         self._retries = retries
         self._timeout = timeout
+        self._thinking = thinking_tokens
         self._backoff = backoff or Backoff()
         self._clock = clock or Clock()
+        self._bound = concurrency  # a model may answer fewer at once, which is known when it is connected
         self._slots = threading.BoundedSemaphore(concurrency)
         self._loop_slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
         self._loop_slots = weakref.WeakKeyDictionary()
@@ -100,7 +104,14 @@ class Model:
     @property
     def identity(self) -> str:
         """Names the model and its settings, as the keys of the reply cache do; connects to it."""
-        return self._connected()[0].identity
+        named = self._connected()[0].identity
+        return f"{named}, {self._thinking} tokens for thoughts" if self._thinking else named
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of a prompt and its answer together, without room for thoughts; None if not known; connects to it."""
+        whole = self.capabilities.max_model_len
+        return None if whole is None else max(0, whole - self._thinking)
 
     def ask(self, prompt: Prompt[T]) -> Reply[T]:
         """The answer to one prompt.
@@ -137,15 +148,26 @@ class Model:
         """As :meth:`outcomes`, for an event loop."""
         return await self._amany(prompts, stop=False)
 
-    def stream(self, prompt: Prompt[str]) -> Iterator[str]:
-        """A plain text as it is written. A call that fails is made again only while nothing of it was received."""
+    def stream(self, prompt: Prompt[str], *, told: Callable[[Reply[str]], None] | None = None) -> Iterator[str]:
+        """A plain text as it is written. A call that fails is made again only while nothing of it was received.
+
+        ``told`` is called with the whole reply after the last piece.
+        """
         wire, asker = self._connected()
         streaming = Streaming(asker, prompt)
         if self._cache and (found := self._cache.get(streaming.key)):
             yield streaming.from_cache(found)
-            return
+        else:
+            yield from self._streamed(wire, streaming)
+        reply = streaming.reply()
+        if told:
+            told(reply)
+
+    def _streamed(self, wire: Wire, streaming: Streaming) -> Iterator[str]:
         with streaming:
             while streaming.raw is None:
+                if closed := streaming.closed():
+                    self._clock.sleep(closed)
                 try:
                     with self._slots, closing(wire.stream(streaming.request, self._timeout)) as pieces:
                         for piece in pieces:
@@ -155,17 +177,28 @@ class Model:
                     self._clock.sleep(streaming.wait_after(failed))
         if self._cache:
             self._cache.put(streaming.key, streaming.whole())
-        streaming.refuse_filtered()
 
-    async def astream(self, prompt: Prompt[str]) -> AsyncIterator[str]:
+    async def astream(
+        self, prompt: Prompt[str], *, told: Callable[[Reply[str]], None] | None = None
+    ) -> AsyncGenerator[str, None]:
         """As :meth:`stream`, for an event loop."""
         wire, asker = await self._aconnected()
         streaming = Streaming(asker, prompt)
         if self._cache and (found := await asyncio.to_thread(self._cache.get, streaming.key)):
             yield streaming.from_cache(found)
-            return
+        else:
+            async with aclosing(self._astreamed(wire, streaming)) as texts:
+                async for text in texts:
+                    yield text
+        reply = streaming.reply()
+        if told:
+            told(reply)
+
+    async def _astreamed(self, wire: Wire, streaming: Streaming) -> AsyncGenerator[str, None]:
         with streaming:
             while streaming.raw is None:
+                if closed := streaming.closed():
+                    await self._clock.asleep(closed)
                 try:
                     async with (
                         self._slots_of_loop(),
@@ -178,7 +211,6 @@ class Model:
                     await self._clock.asleep(streaming.wait_after(failed))
         if self._cache:
             await asyncio.to_thread(self._cache.put, streaming.key, streaming.whole())
-        streaming.refuse_filtered()
 
     def close(self) -> None:
         """Close the reply cache; a later call opens it again."""
@@ -199,7 +231,10 @@ class Model:
                     retries=self._retries,
                     clock=self._clock,
                     cached=self._cache is not None,
+                    thinking=self._thinking,
                 )
+                self._bound = min(self._concurrency, wire.capabilities.at_once or self._concurrency)
+                self._slots = threading.BoundedSemaphore(self._bound)
                 self._ready = ready = wire, asker
             return ready
 
@@ -270,7 +305,7 @@ class Model:
     def _slots_of_loop(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
         with self._lock:
-            return self._loop_slots.setdefault(loop, asyncio.Semaphore(self._concurrency))
+            return self._loop_slots.setdefault(loop, asyncio.Semaphore(self._bound))
 
     def _many(self, prompts: Sequence[Prompt[T]], *, stop: bool) -> list[Reply[T] | ModelError]:
         return Batch[T](stop=stop).run(self.ask, prompts, threads=self._concurrency)

@@ -7,6 +7,8 @@ whose own requirements (a C++ build) are not needed here.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,26 +48,39 @@ def load_gguf(file: str | Path, *, dtype: str = "float32") -> Loaded:
             raise MissingExtra(f"GGUF files need {package}", hint=_HINT)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    try:
+        with _without_bars():
+            tokenizer = AutoTokenizer.from_pretrained(str(place.parent), gguf_file=place.name)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                str(place.parent),
+                gguf_file=place.name,
+                dtype=getattr(torch, dtype),
+                quantization_config=GgufConfig(dequantize=True),
+            )
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{place} cannot be loaded: {error}", hint="it must be a GGUF file") from error
+    model.eval()
+    return Loaded(model, tokenizer)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers from drawing progress bars, also that of its GGUF reader, which no setting turns off."""
+    from transformers import modeling_gguf_pytorch_utils
     from transformers.utils import logging as library
 
     logging: Any = library
-    shown = logging.is_progress_bar_enabled()
+    reader: Any = modeling_gguf_pytorch_utils
+    shown, own = logging.is_progress_bar_enabled(), getattr(reader, "tqdm", None)
     logging.disable_progress_bar()
+    reader.tqdm = logging.tqdm
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(place.parent), gguf_file=place.name)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            str(place.parent),
-            gguf_file=place.name,
-            dtype=getattr(torch, dtype),
-            quantization_config=GgufConfig(dequantize=True),
-        )
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{place} cannot be loaded: {error}", hint="it must be a GGUF file") from error
+        yield
     finally:
+        reader.tqdm = own
         if shown:
             logging.enable_progress_bar()
-    model.eval()
-    return Loaded(model, tokenizer)
 
 
 def save_as_folder(file: str | Path, folder: str | Path, *, dtype: str = "bfloat16") -> Path:

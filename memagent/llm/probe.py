@@ -29,7 +29,7 @@ _PICTURE = (
 )
 
 
-def probe(http: ServerHttp, model: str, *, max_model_len: int | None = None, timeout: float = 60.0) -> Capabilities:
+def probe(http: ServerHttp, model: str, *, max_model_len: int | None = None, timeout: float = 180.0) -> Capabilities:
     """What ``model`` can do on this server; three short questions. Raises ModelUnavailable or ModelTimeout."""
     guided = _ask(http, model, timeout, max_tokens=40, response_format=response_format("probe", _SCHEMA))
     scored = _ask(http, model, timeout, max_tokens=1, logprobs=True, top_logprobs=1)

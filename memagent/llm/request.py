@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from memagent.errors import MalformedReply
+from memagent.llm.reply import Usage
 from memagent.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
     from memagent.llm.reply import Raw
 
+_BYTES_PER_TOKEN = 4
 _SHOWN = 2_000  # characters of a malformed reply that the model is shown again
 
 _AGAIN = """Your reply cannot be used: {problem}
@@ -55,11 +57,25 @@ class Request:
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).digest()
 
 
-def first_request(prompt: Prompt[Any], *, guided: bool) -> Request:
-    """The call that asks a prompt. ``guided``: the server holds the model to the schema of the answer."""
+def first_request(prompt: Prompt[Any], *, guided: bool, thinking: int = 0) -> Request:
+    """The call that asks a prompt.
+
+    ``guided``: the server holds the model to the schema of the answer. ``thinking``: tokens for thoughts beside those
+    of the answer.
+    """
     system = prompt.system_for(guided=guided)
     turns = (("system", system), ("user", prompt.user)) if system else (("user", prompt.user),)
-    return Request(prompt=prompt, turns=turns, schema=prompt.schema() if guided else None, max_tokens=prompt.max_tokens)
+    schema = prompt.schema() if guided else None
+    return Request(prompt=prompt, turns=turns, schema=schema, max_tokens=prompt.max_tokens + thinking)
+
+
+def estimated(request: Request, text: str) -> Usage:
+    """The tokens of a call and its reply by the lengths of their texts, where nobody says how many there were."""
+
+    def tokens(said: str) -> int:
+        return len(said.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN + 1
+
+    return Usage(input=tokens(request.text), output=tokens(text), estimated=True)
 
 
 def second_request(first: Request, raw: Raw, problem: MalformedReply) -> Request:

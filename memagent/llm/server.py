@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from memagent.errors import InvalidInput, ModelRefused, ModelUnavailable
+from memagent.errors import InvalidInput, ModelError, ModelRefused, ModelUnavailable
 from memagent.llm.http import ServerHttp
 from memagent.llm.wire import Capabilities
 
@@ -87,12 +87,10 @@ class Server:
     def healthy(self, *, timeout: float = _QUICK) -> bool:
         """Whether it answers."""
         try:
-            self._http.get("/health", timeout=timeout)
-        except ModelRefused:  # a server without that page: does it list its models?
-            return bool(self._listed())
-        except ModelUnavailable:
+            status = self._http.call("/health", None, timeout=timeout).status
+            return bool(self._listed()) if 400 <= status < 500 else status < 300  # not every server has that page
+        except ModelError:
             return False
-        return True
 
     def models(self) -> list[str]:
         """The names that it answers to: its model, and its adapters."""
@@ -129,7 +127,10 @@ class Server:
 
     def metrics(self) -> ServerMetrics:
         """What it has counted since its start; zeros where it has no ``/metrics`` page of vLLM's."""
-        text = self._http.get("/metrics", timeout=_QUICK).decode("utf-8", "replace")
+        try:
+            text = self._http.get("/metrics", timeout=_QUICK).decode("utf-8", "replace")
+        except ModelRefused:
+            text = ""
         counters: dict[str, float] = {}
         for name, value in _SAMPLE.findall(text):
             try:
@@ -142,7 +143,7 @@ class Server:
         """Its vLLM version; None for other servers."""
         try:
             found = self._http.get_json("/version", timeout=_QUICK)
-        except (ModelRefused, ModelUnavailable):
+        except ModelError:
             return None
         version = found.get("version") if isinstance(found, dict) else None
         return version if isinstance(version, str) else None

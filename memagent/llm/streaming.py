@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memagent.errors import InvalidInput, ModelRefused
-from memagent.llm.reply import Raw, Usage
-from memagent.llm.request import first_request
+from memagent.llm.reply import Raw, Reply
+from memagent.llm.request import estimated
+from memagent.llm.structured import clean
+from memagent.llm.thoughts import AfterThoughts, without_thoughts
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from memagent.llm.retry import CallFailed
     from memagent.prompts.prompt import Prompt
 
-_BYTES_PER_TOKEN = 4  # of what was received when a stream is left before its end
-
 
 class Streaming:
     """One streamed prompt. As a context manager it holds the budget's reservation, and settles it at the end."""
@@ -24,11 +24,13 @@ class Streaming:
     def __init__(self, asker: Asker, prompt: Prompt[str]) -> None:
         if prompt.answer is not None:
             raise InvalidInput(f"{prompt.label} asks for a structured answer", hint="ask() it: only texts are streamed")
-        self.request = first_request(prompt, guided=False)
+        self.request = asker.first(prompt, guided=False)
         self.key = asker.key(self.request)
         self.raw: Raw | None = None
         self._asker = asker
         self._received: list[str] = []
+        self._thoughts = AfterThoughts()
+        self._cached = False
         self._repetition = 0
         self._began = 0.0
 
@@ -36,16 +38,21 @@ class Streaming:
         """The whole text of a cached reply."""
         self._asker.meter.count_cached(raw.usage)
         self.raw = raw
-        self.refuse_filtered()
-        return raw.text
+        self._cached = True
+        self.reply()  # one that the model declined is not shown
+        return without_thoughts(raw.text)
+
+    def closed(self) -> float:
+        """Seconds for which the server wants to be left alone."""
+        return self._asker.closed()
 
     def take(self, piece: str | Raw) -> str:
-        """The text to pass on."""
+        """The text to pass on: what a reasoning model thinks is no part of it."""
         if isinstance(piece, Raw):
             self.raw = piece
-            return ""
+            return self._thoughts.close()
         self._received.append(piece)
-        return piece
+        return self._thoughts.feed(piece)
 
     def wait_after(self, failed: CallFailed) -> float:
         """Seconds before the call is made again; raises the failure's error when it is not."""
@@ -63,10 +70,20 @@ class Streaming:
         """The reply, once the stream has ended."""
         return self.raw or Raw(text="".join(self._received))
 
-    def refuse_filtered(self) -> None:
-        """Raise when the model declined to go on."""
-        if self.whole().finish == "filter":
+    def reply(self) -> Reply[str]:
+        """The reply, once the stream has ended; raises when the model declined to go on."""
+        raw = self.whole()
+        if raw.finish == "filter":
             raise ModelRefused(f"{self.request.prompt.label}: the model declined to answer")
+        return Reply(
+            value=without_thoughts(clean(raw.text)).strip(),
+            text=clean(raw.text),
+            usage=raw.usage,
+            cached=self._cached,
+            attempts=1,
+            logprobs=raw.logprobs,
+            truncated=raw.finish == "length",
+        )
 
     def __enter__(self) -> Streaming:
         self._reservation = self._asker.reserve(self.request)
@@ -79,12 +96,7 @@ class Streaming:
         if self.raw is None and not self._received:
             self._reservation.release()
             return
-        usage = self.raw.usage if self.raw else self._estimate()
+        # A stream that is left before its end: the server is told to stop by the closed connection.
+        usage = self.raw.usage if self.raw else estimated(self.request, "".join(self._received))
         seconds = self._asker.clock.now() - self._began
         self._reservation.spend(usage, label=self.request.prompt.label, seconds=seconds)
-
-    def _estimate(self) -> Usage:
-        """What a stream that was not read to its end took: the server is told to stop by the closed connection."""
-        sent = len(self.request.text.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN + 1
-        received = len("".join(self._received).encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN + 1
-        return Usage(input=sent, output=received, estimated=True)

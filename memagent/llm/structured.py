@@ -12,11 +12,13 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_origin
 
 from memagent.errors import MalformedReply
 from memagent.llm.loose_json import NotJson, read_value
-from memagent.llm.mending import field_names, fit, is_root, only_field
+from memagent.llm.mending import field_names, fit, is_root, listed, only_field
+from memagent.llm.thoughts import without_thoughts
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -30,7 +32,6 @@ _PLACES = 4  # tagged or fenced parts that are looked at, from the last
 _FAILURES = 24  # brackets at which nothing could be read; then nothing will
 _SHORT = 400  # characters of a value that comes alone, without a tag around it
 
-_THOUGHTS = re.compile(r"\s*<(think|thinking|reasoning|thought)\b[^>]*>", re.IGNORECASE)
 _FENCE = re.compile(r"(?:```|~~~)[ \t]*([\w+-]*)[ \t]*\n?(.*?)(?:```|~~~|\Z)", re.DOTALL)
 _OPENING = re.compile(r"[{\[]")
 _SPECIAL = re.compile(r"<\|[^|>]{1,40}\|>|</?s>|<eos>|<end_of_turn>")
@@ -113,16 +114,6 @@ def _clean_value(value: object) -> object:
     if isinstance(value, dict):
         return {clean(str(key)): _clean_value(item) for key, item in value.items()}
     return value
-
-
-def without_thoughts(text: str) -> str:
-    """The reply without the thoughts that a reasoning model writes before it."""
-    opened = _THOUGHTS.match(text)
-    if opened:
-        closing = re.compile(rf"</{opened[1]}\s*>", re.IGNORECASE).search(text, opened.end())
-        return text[closing.end() :] if closing else ""
-    before, closed, after = text.rpartition("</think>")
-    return after if closed and "<think>" not in before else text
 
 
 def _as_error(reason: str, text: str, message: str = "") -> MalformedReply:
@@ -248,17 +239,22 @@ def _plain_values(parts: list[_Part], schema: type[Any]) -> Iterator[tuple[objec
         repairs = part.repairs | {"no JSON"}
         if lines := _child_tags(text, schema) or _key_lines(text, schema):
             yield lines, repairs
-        elif text and _may_stand_alone(part, text, schema):
-            yield {only_field(schema): _scalar(text)}, repairs
+        elif (only := only_field(schema)) and (value := _alone(part, text, schema, only)) not in ("", None):
+            yield {only: value}, repairs
 
 
-def _may_stand_alone(part: _Part, text: str, schema: type[Any]) -> bool:
-    """Whether a text without any JSON can be the value of the one field there is."""
-    only = only_field(schema)
-    if only is None or len(text) > (_LONGEST if part.tagged else _SHORT):
-        return False
+def _alone(part: _Part, text: str, schema: type[Any], only: str) -> object:
+    """What a text without any JSON is as the value of the one field there is; None if it is not plainly one.
+
+    A text must stand in the tags, and a list must be written as one: a sentence may as well be a refusal.
+    """
     kind = next(field.annotation for name, field in schema.model_fields.items() if only in (name, field.alias))
-    return part.tagged or kind is not str
+    if get_origin(kind) in (list, tuple, set, frozenset):
+        return listed(text)
+    if kind is str:
+        return _scalar(text) if part.tagged else None
+    plain = get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, bool | int | float | Enum))
+    return _scalar(text) if plain and len(text) <= _SHORT else None
 
 
 def _scalar(text: str) -> object:
@@ -272,20 +268,21 @@ def _child_tags(text: str, schema: type[Any]) -> dict[str, object] | None:
     """``<verdict>yes</verdict>`` for each field."""
     made: dict[str, object] = {}
     for name in field_names(schema):
-        found = re.findall(rf"<{re.escape(name)}>(.*?)</{re.escape(name)}>", text, re.DOTALL | re.IGNORECASE)
+        opening = rf"<{re.escape(name)}>"  # the innermost, for a field may be called like the tag around all
+        found = re.findall(rf"{opening}((?:(?!{opening}).)*?)</{re.escape(name)}>", text, re.DOTALL | re.IGNORECASE)
         if found:
             made[name] = _scalar(found[0].strip()) if len(found) == 1 else [_scalar(one.strip()) for one in found]
     return made if _complete(made, schema) else None
 
 
 def _key_lines(text: str, schema: type[Any]) -> dict[str, object] | None:
-    """``Verdict: yes`` on a line for each field."""
+    """``Verdict: yes`` on a line for each field; of several the last, for a model corrects itself downwards."""
     made: dict[str, object] = {}
     for name in field_names(schema):
         spelt = re.escape(name).replace("_", "[_ -]?")
-        found = re.search(rf"^[\W_]*{spelt}[\"'*_`]*\s*[:=]\s*[*_]*(.+)$", text, re.MULTILINE | re.IGNORECASE)
+        found = re.findall(rf"^[\W_]*{spelt}[\"'*_`]*\s*[:=]\s*[*_]*(.+)$", text, re.MULTILINE | re.IGNORECASE)
         if found:
-            made[name] = _scalar(found[1].strip().rstrip(","))
+            made[name] = _scalar(found[-1].strip().rstrip(","))
     return made if _complete(made, schema) else None
 
 

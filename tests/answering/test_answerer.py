@@ -13,7 +13,10 @@ import pytest
 from memagent import AsyncMemory, Memory
 from memagent.answering import Answerer
 from memagent.answering.budget import estimated_tokens
+from memagent.answering.steps import AnswerSettings, answer_steps
+from memagent.answering.values import Evidence
 from memagent.errors import InvalidInput, InvalidTime, MalformedReply, ModelUnavailable, UnknownName
+from memagent.llm.flow import drive
 from memagent.prompts.answering import MemoryAnswer
 from memagent.prompts.evidence import Excerpt, Excerpts
 from memagent.testing import HashingEncoder
@@ -113,6 +116,28 @@ def test_a_model_that_finds_nothing_says_so(memory: Memory) -> None:
     answer = Answerer(memory, model).answer("¿Cómo se llama el perro de Ana?", user_id="ann")
     assert (answer.text, answer.known) == ("No se dijo.", False)
     assert answer.evidence
+
+
+def test_a_model_that_knows_nothing_and_says_nothing_is_given_words(memory: Memory) -> None:
+    nothing = '{"citations": [], "known": false, "answer": ""}'
+    answer = Answerer(memory, ScriptedModel([nothing]), no_evidence="No sé.").answer("Ana?", user_id="ann")
+    assert (answer.text, answer.known) == ("No sé.", False)
+    empty = Answerer(memory, ScriptedModel(["<think>Hm"]), form="text").answer("Ana?", user_id="ann")
+    assert (empty.text, empty.known) == ("", False)
+    with pytest.raises(MalformedReply, match="empty though it is known"):
+        Answerer(memory, ScriptedModel([nothing.replace("false", "true")] * 2)).answer("Ana?", user_id="ann")
+
+
+def test_after_a_filter_the_best_is_still_what_the_retriever_put_first() -> None:
+    first, second = (
+        Evidence(id=name, session_id=name, text=name, said_at=datetime(2025, 1, day, tzinfo=UTC), score=score)
+        for name, day, score in (("Porto", 2, 0.1), ("Lisbon", 1, 0.9))
+    )
+    kept = Excerpts(excerpts=[Excerpt(memory=f"m{place}", text="word " * 600) for place in (1, 2)])
+    model = ScriptedModel([kept, said("x")])
+    settings = AnswerSettings(filter="llm", max_tokens=2600)
+    answer = drive(answer_steps("Where?", [first, second], settings=settings), model)
+    assert [memory.id for memory in answer.evidence] == ["Porto"]
 
 
 def test_a_prompt_stays_within_its_tokens_and_the_best_memories_are_kept(memory: Memory) -> None:
@@ -293,6 +318,46 @@ def test_a_stream_gives_the_text_without_its_citations_and_then_the_answer(memor
     assert answer.citations == (ids(memory)[2], ids(memory)[0])
     assert (answer.known, answer.dropped_citations) == (True, 1)
     assert answer.trace["timings"]["model_ms"] >= 0
+
+
+def test_a_streamed_answer_says_what_it_took(memory: Memory) -> None:
+    kept = Excerpts(excerpts=[Excerpt(memory="m3", text="Ana moved to Porto.")])
+    model = ScriptedModel([kept, "Porto [m1]."])
+    stream = Answerer(memory, model, filter=True).stream("Where is Ana?", user_id="ann")
+    list(stream)
+    assert stream.answer.usage == model.meter.totals().usage
+    assert stream.answer.trace["prompts"] == ["filter-evidence/1", "answer-as-text/1"]
+    assert stream.answer.trace["cached"] is False
+
+
+def test_an_event_loop_has_the_same_stream(memory: Memory) -> None:
+    async def use() -> None:
+        made = AsyncMemory(":memory:", encoder=HashingEncoder(), background=False)
+        await made.add("Ana lives in Porto.", user_id="ann")
+        for of in (memory, made):
+            answerer = Answerer(of, ScriptedModel(["<think>Hm.</think>[unknown] In Porto [m1], so it seems."]))
+            stream = answerer.astream("Where is Ana?", user_id="ann")
+            with pytest.raises(InvalidInput, match="not complete"):
+                _ = stream.answer
+            assert "".join([piece async for piece in stream]) == "In Porto, so it seems."
+            assert (stream.answer.known, len(stream.answer.citations)) == (False, 1)
+            nothing = Answerer(of, ScriptedModel([])).astream("Ana?", user_id="nobody")
+            assert [piece async for piece in nothing] == [nothing.answer.text]
+        await made.close()
+
+    asyncio.run(use())
+
+
+def test_a_stream_that_is_left_in_an_event_loop_is_closed(memory: Memory) -> None:
+    model = ScriptedModel(["one two three four"])
+
+    async def use() -> None:
+        stream = aiter(Answerer(memory, model).astream("Where is Ana?", user_id="ann"))
+        assert await anext(stream) == "one"
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(use())
+    assert (model.meter.totals().calls, model.meter.totals().usage.estimated) == (1, True)
 
 
 def test_a_streamed_answer_that_is_not_known_is_marked_and_the_mark_is_not_shown(memory: Memory) -> None:

@@ -30,6 +30,8 @@ def read(pieces: list[str]) -> tuple[str, list[str], bool]:
         ("It is [unknown].", "It is [unknown].", [], True),
         ("one\n[m1]\ntwo", "one\n\ntwo", ["m1"], True),
         ("ends here [m1", "ends here [m1", [], True),
+        ("[\n[m2]", "[", ["m2"], True),
+        ("so \n\n [m1] \n", "so", ["m1"], True),
         ("", "", [], True),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +43,12 @@ def unanswerable(user_id: str = "user0") -> Any:
         no_gold="abstention",
         date=datetime(2025, 2, 1, tzinfo=UTC),
     )
+
+
+def adversarial() -> Dataset:
+    """One question of LoCoMo's fifth category, whose answer is a trap."""
+    data = small(users=1)
+    return replace(data, questions=(replace(data.questions[0], type="adversarial", answer="a trap"),))
 
 
 def topic_answer(prompt: Prompt[Any]) -> MemoryAnswer:

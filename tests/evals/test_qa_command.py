@@ -97,6 +97,8 @@ def test_the_bundled_histories_are_asked_about(tmp_path: Path, command: list[str
         (["--filter", "twice"], "llm-triple"),
         (["--judge-criteria", "longmemeval"], "use the criteria locomo or memgas"),
         (["--reader-price", "1"], "0.15,0.6"),
+        (["--budget-cost", "1"], "--reader-price and --judge-price"),
+        (["--reader-price", "-1,2"], "0 or more"),
         (["--max-tokens", "10"], "do not hold the instructions"),
         (["--granularity", "summary", "--summaries", "none"], "--summaries extractive"),
         (["--out", "nowhere/result.json"], "folder that exists"),
@@ -110,6 +112,13 @@ def test_bad_input_is_refused_with_what_is_valid(command: list[str], extra: list
     refused = RUNNER.invoke(app, [*command, *extra])
     assert refused.exit_code == 2, refused.output
     assert says in " ".join(refused.output.split())
+
+
+def test_room_for_thoughts_is_told_with_the_models(tmp_path: Path, command: list[str]) -> None:
+    assert RUNNER.invoke(app, [*command, "--thinking-tokens", "300"]).exit_code == 0
+    found = result(tmp_path)
+    assert "300 tokens for thoughts" in found["reader"]["identity"]
+    assert "300 tokens for thoughts" in found["judge"]["identity"]
 
 
 def test_units_that_a_granularity_needs_are_stored(tmp_path: Path, command: list[str]) -> None:

@@ -48,7 +48,6 @@ def test_a_verdict_is_read_by_its_own_rule(criteria: Criteria, reply: ScriptedRe
     judge = ScriptedModel([reply])
     found = drive(judge_steps(asked, "cello lessons", criteria, unanswerable=False), judge)
     assert found.right is right
-    assert not found.cached
     assert "<response>\ncello lessons\n</response>" in judge.prompts[0].user
 
 

@@ -66,6 +66,11 @@ def test_questions_without_an_answer_are_all_right_and_count_in_their_types() ->
     assert [row.metrics["accuracy"] for row in found.rows if row.unanswerable] == [1.0, 1.0]
 
 
+def test_who_remembers_nothing_is_right_about_what_cannot_be_known() -> None:
+    found = oracle_run(demo(), "session", retriever="none")
+    assert [row.metrics["accuracy"] for row in found.rows if row.unanswerable] == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("filtered", ["llm", "llm-triple"])
 def test_the_filter_changes_nothing_when_it_keeps_everything(filtered: str) -> None:
     plain, kept = oracle_run(demo(), "session"), oracle_run(demo(), "session", filter=filtered)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from qa_examples import run, small, topic_answer, unanswerable
+from qa_examples import adversarial, run, small, topic_answer, unanswerable
 from rich.console import Console
 
 from memagent.evals.qa.result import Asked, build_result
@@ -126,3 +126,13 @@ def test_the_table_fits_the_terminal(width: int, intervals: bool) -> None:
     assert all(len(line) <= width for line in shown.splitlines())
     assert "81.8" in shown
     assert ("[" in shown) is intervals
+
+
+def test_an_answer_is_not_compared_with_a_trap() -> None:
+    asked = small(users=1).questions[1]
+    data = replace(small(users=1), questions=(*adversarial().questions, asked))
+    for wanted, compared in (("abstain", 1), ("trap", 2)):
+        found = run(data, ScriptedModel(topic_answer), settings={"criteria": "locomo", "adversarial": wanted})
+        figures = built(found, judge=None)["rows"][0]["metrics"]
+        assert figures["f1"]["n"] == figures["rougeL"]["n"] == compared
+        assert figures["f1"]["mean"] == figures["rougeL"]["mean"] == 1 / compared

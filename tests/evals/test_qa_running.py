@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qa_examples import run, small, topic_answer, unanswerable, yes
+from qa_examples import adversarial, run, small, topic_answer, unanswerable, yes
 
 from memagent.errors import (
     InvalidInput,
     MalformedReply,
+    ModelDenied,
     ModelRefused,
     ModelUnavailable,
     Stopped,
     UnknownName,
 )
-from memagent.evals.datasets import Dataset
 from memagent.llm.cache import ReplyCache
 from memagent.llm.meter import Budget, Meter
+from memagent.prompts import judges
 from memagent.prompts.prompt import Prompt
 from memagent.testing.models import ScriptedModel, ScriptedReply
 
@@ -62,11 +63,6 @@ def test_the_judge_is_asked_by_type_and_abstention_by_its_own_criterion() -> Non
     assert "evidence_shown" not in last.metrics
 
 
-def adversarial() -> Dataset:
-    data = small(users=1)
-    return replace(data, questions=(replace(data.questions[0], type="adversarial", answer="a trap"),))
-
-
 def test_adversarial_questions_are_abstentions_unless_the_trap_is_wanted() -> None:
     for wanted, name in (("abstain", "judge-longmemeval-abstention"), ("trap", "judge-locomo")):
         judge = ScriptedModel(['{"reasoning": "x", "label": "WRONG"}' if wanted == "trap" else "no"])
@@ -77,9 +73,17 @@ def test_adversarial_questions_are_abstentions_unless_the_trap_is_wanted() -> No
         assert "a trap" in judge.prompts[0].user
         assert row.unanswerable is (wanted == "abstain")
         assert row.metrics["accuracy"] == 0
-    judge = ScriptedModel(["[yes]"])
-    [row] = run(adversarial(), ScriptedModel(topic_answer), judge, settings={"criteria": "memgas"}).rows
-    assert (judge.prompts[0].name, row.metrics["accuracy"]) == ("judge-memgas", 1)
+
+
+def test_memgas_counts_the_trap_as_right_only_if_the_trap_is_wanted() -> None:
+    for wanted, name, reply in (
+        ("trap", "judge-memgas", "[yes]"),
+        ("abstain", "judge-longmemeval-abstention", "no"),
+    ):
+        judge = ScriptedModel([reply])
+        settings = {"criteria": "memgas", "adversarial": wanted}
+        [row] = run(adversarial(), ScriptedModel(topic_answer), judge, settings=settings).rows
+        assert (judge.prompts[0].name, row.metrics["accuracy"]) == (name, wanted == "trap")
 
 
 def test_a_judge_that_decides_nothing_counts_as_wrong_and_is_told() -> None:
@@ -143,6 +147,64 @@ def test_a_model_that_cannot_be_reached_stops_the_run_and_the_same_call_ends_it(
     reader = ScriptedModel(topic_answer)
     assert len(run(small(), reader, partial=rows).rows) == 10
     assert len(reader.prompts) == 7
+
+
+def test_a_model_that_serves_us_no_more_stops_the_run_and_no_question_counts_as_wrong(tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    left = threading.Semaphore(3)
+
+    def until_unpaid(prompt: Prompt[Any]) -> ScriptedReply:
+        return topic_answer(prompt) if left.acquire(blocking=False) else ModelDenied("insufficient_quota")
+
+    with pytest.raises(Stopped, match=r"stopped after 3 of 10 questions: insufficient_quota.*run the same command"):
+        run(small(), ScriptedModel(until_unpaid), partial=rows, concurrency=2)
+    found = run(small(), ScriptedModel(topic_answer), partial=rows)
+    assert [row.failure for row in found.rows] == [""] * 10
+
+
+def test_a_model_that_serves_nothing_at_all_ends_the_run_with_its_own_error() -> None:
+    reader = ScriptedModel(lambda _: ModelDenied("the server said 401", hint="check the API key"))
+    with pytest.raises(ModelDenied, match="401"):
+        run(small(users=4), reader, concurrency=1)
+    assert len(reader.prompts) == 1
+
+
+def test_a_continued_run_may_meet_nothing_but_questions_that_are_refused(tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    run(small(), ScriptedModel(topic_answer), partial=rows, settings={"limit": 4})
+    found = run(small(), ScriptedModel(lambda _: ModelRefused("too long")), partial=rows)
+    assert sum(bool(row.failure) for row in found.rows) == 6
+
+
+def test_what_a_failed_question_took_is_counted() -> None:
+    found = run(small(users=1), ScriptedModel(lambda _: "no JSON here"), ScriptedModel([]))
+    for row in found.rows:
+        assert row.failure == "MalformedReply: no JSON"
+        assert row.reader.input_tokens > 100
+        assert row.reader.output_tokens == 6
+        assert (row.reader.cached, row.reader.milliseconds) == (False, None)
+        assert (row.judge.input_tokens, row.judge.cached) == (0, False)
+
+
+def test_text_that_no_file_can_hold_does_not_end_a_run(tmp_path: Path) -> None:
+    judge = ScriptedModel(lambda _: "yes \ud83d")
+    reader = ScriptedModel(failing_for("boiler", ModelRefused("odd \ud800 words")))
+    found = run(small(users=1), reader, judge, partial=tmp_path / "rows")
+    assert [row.metrics["accuracy"] for row in found.rows] == [1, 1, 0, 1, 1]
+    assert json.loads((tmp_path / "rows").read_text().splitlines()[-1])["verdict"] == "yes \ufffd"
+    for row in found.rows:
+        (row.as_json() + row.as_hypothesis()).encode()
+
+
+def test_rows_of_other_criteria_are_not_reused_though_the_version_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tmp_path / "rows"
+    run(small(), ScriptedModel(topic_answer), ScriptedModel(yes), partial=rows, settings={"limit": 4})
+    monkeypatch.setitem(judges._CRITERIA, "time", "Say yes.")
+    more = ScriptedModel(topic_answer)
+    run(small(), more, ScriptedModel(yes), partial=rows)
+    assert len(more.prompts) == 10
 
 
 def test_a_spent_budget_stops_the_run_cleanly(tmp_path: Path) -> None:

@@ -75,3 +75,10 @@ class Tree(BaseModel):
 class Options(BaseModel):
     limit: int = 5
     strict: bool = True
+
+
+class Reply(BaseModel):
+    """Has a field of the name of the tag around it."""
+
+    why: str
+    answer: Literal["yes", "no"]

@@ -15,6 +15,7 @@ from memagent.errors import (
     BudgetExceeded,
     InvalidInput,
     MalformedReply,
+    ModelDenied,
     ModelError,
     ModelRefused,
     ModelTimeout,
@@ -24,6 +25,8 @@ from memagent.errors import (
 from memagent.llm import Backoff, Budget, Meter, Model, Prices, Prompt, Reply, Usage, as_model
 from memagent.llm.reply import Raw
 from memagent.llm.request import Request
+from memagent.llm.retry import Failure
+from memagent.llm.tally import Tally, tally
 from memagent.llm.wire import Capabilities
 from memagent.testing import FakeClock, ScriptedModel
 
@@ -90,6 +93,14 @@ def test_a_server_that_turns_out_to_refuse_schemas_is_asked_for_tags_from_then_o
     assert ask(model, ASKED).value.verdict == "yes"
     assert ask(model, ASKED).value.verdict == "no"
     assert [request.schema is None for request in model.requests] == [False, True, True]
+
+
+@BOTH_WAYS
+def test_a_server_that_serves_us_nothing_is_not_asked_again_without_a_schema(ask: Ask) -> None:
+    model = ScriptedModel([ModelDenied("wrong key")] * 2, guided=None)
+    with pytest.raises(ModelDenied):
+        ask(model, ASKED)
+    assert model.left == 1
 
 
 def test_a_prompt_that_is_refused_either_way_says_nothing_about_schemas() -> None:
@@ -255,6 +266,23 @@ def test_a_budget_of_money() -> None:
         ScriptedModel(["a"], budget=Budget(cost=1.0)).ask(TEXT)
 
 
+def test_a_budget_counts_a_schema_that_the_server_may_put_into_the_prompt() -> None:
+    schema = len(str(YesNo.model_json_schema())) // 3
+    free = ScriptedModel(["<answer>yes</answer>"], guided=False, budget=Budget(tokens=2000))
+    free.ask(ASKED)
+    plain = ASKED.max_tokens + 32 + len("Judge.\nIs it so?") // 3 + 1
+    with pytest.raises(BudgetExceeded):
+        ScriptedModel(['{"verdict": "no"}'], budget=Budget(tokens=plain + schema // 2)).ask(ASKED)
+    enough = ScriptedModel(['{"verdict": "no"}'], budget=Budget(tokens=plain + 2 * schema))
+    assert enough.ask(ASKED).value.verdict == "no"
+
+
+@pytest.mark.parametrize("price", [{"input": -1.0}, {"output": float("nan")}, {"cached": float("inf")}])
+def test_prices_that_cannot_be_are_refused(price: dict[str, float]) -> None:
+    with pytest.raises(InvalidInput, match="price of"):
+        Prices(**({"input": 1.0, "output": 1.0} | price))
+
+
 def test_a_budget_is_not_charged_for_calls_that_failed() -> None:
     model = ScriptedModel([ModelRefused("no"), ModelRefused("no"), "a"], budget=Budget(calls=1))
     for _ in range(2):
@@ -290,6 +318,60 @@ def test_one_meter_serves_several_models() -> None:
 def test_a_budget_below_nothing_is_refused(limit: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         Budget(**limit)
+
+
+# Tallies
+
+
+@BOTH_WAYS
+def test_a_tally_counts_what_is_used_inside_it_also_where_it_came_to_nothing(ask: Ask, tmp_path: Path) -> None:
+    model = ScriptedModel(["Hi.", "perhaps", "", "no more"], cache=tmp_path)
+    ask(model, TEXT)
+    with tally() as outer:
+        ask(model, TEXT)
+        with tally() as inner, pytest.raises(MalformedReply):
+            ask(model, ASKED)
+    assert (outer.calls, outer.cached) == (2, 1)
+    assert (inner.calls, inner.cached) == (2, 0)
+    assert inner.usage.output == 1
+    assert outer.usage == inner.usage + Usage(input=3, output=1)
+    assert tally_of(model).calls == 1  # each has its own
+    model.close()
+
+
+def tally_of(model: Model) -> Tally:
+    with tally() as made:
+        model.ask(Prompt(name="x", version=1, system="", user="else"))
+    return made
+
+
+def test_a_tally_counts_the_calls_of_threads_and_tasks_begun_in_it() -> None:
+    model = ScriptedModel(lambda prompt: "Hi.")
+    with tally() as counted:
+        model.ask_many(numbered(5))
+        asyncio.run(model.aask_many(numbered(5)))
+    assert (counted.calls, counted.usage.output) == (10, 10)
+
+
+# Room for thoughts
+
+
+def test_a_model_that_thinks_has_room_for_it_beside_each_answer(tmp_path: Path) -> None:
+    model = ScriptedModel(["<think>Hm.</think>Hi.", "Hi."], thinking_tokens=500, cache=tmp_path)
+    assert model.ask(TEXT).value == "Hi."
+    assert model.requests[0].max_tokens == TEXT.max_tokens + 500
+    other = ScriptedModel(["Hi."], cache=tmp_path)
+    assert not other.ask(TEXT).cached
+    assert model.identity != other.identity
+    assert list(model.stream(TEXT)) == ["Hi."]  # the cached one
+    model.close()
+    other.close()
+
+
+@pytest.mark.parametrize(("window", "left"), [(4096, 3596), (400, 0), (None, None)])
+def test_the_window_is_what_thoughts_leave(window: int | None, left: int | None) -> None:
+    able = Capabilities(max_model_len=window)
+    assert Model(AsyncWatched(able=able), thinking_tokens=500).window == left
 
 
 # Many at once
@@ -339,9 +421,9 @@ class AsyncWatched:
     """A wire that notes how many of its calls are under way."""
 
     identity = "watched"
-    capabilities = Capabilities(json_schema=True)
 
-    def __init__(self, fails: str | None = None) -> None:
+    def __init__(self, fails: str | None = None, able: Capabilities | None = None) -> None:
+        self.capabilities = able or Capabilities(json_schema=True)
         self.running = self.most = self.finished = 0
         self.fails = fails
 
@@ -376,6 +458,13 @@ def test_many_tasks_are_bounded_in_every_loop() -> None:
         first, second = asyncio.run(twice())
         assert [reply.value for reply in first] == [reply.value for reply in second] == [f"<{n}>" for n in range(9)]
     assert wire.most == 4
+
+
+def test_a_model_that_answers_one_at_a_time_is_asked_so_and_waiting_for_it_is_no_timeout() -> None:
+    wire = AsyncWatched(able=Capabilities(at_once=1))
+    replies = asyncio.run(Model(wire, concurrency=8, timeout=0.1).aask_many(numbered(20)))
+    assert [reply.value for reply in replies] == [f"<{n}>" for n in range(20)]
+    assert wire.most == 1
 
 
 def test_an_error_of_another_kind_ends_a_round_at_once() -> None:
@@ -483,6 +572,21 @@ def test_a_run_that_ended_half_way_goes_on_where_it_ended(tmp_path: Path) -> Non
     second.close()
 
 
+@BOTH_WAYS
+def test_that_a_server_refuses_schemas_is_known_from_the_cache(ask: Ask, tmp_path: Path) -> None:
+    refusal = ModelRefused("response_format is not supported")
+    first = ScriptedModel([refusal, "<answer>yes</answer>"], guided=None, cache=tmp_path)
+    ask(first, ASKED)
+    second = ScriptedModel([], guided=None, cache=tmp_path)
+    assert ask(second, ASKED).cached
+    other = ScriptedModel(['{"verdict": "no"}'], guided=None, cache=tmp_path / "other.sqlite")
+    ask(other, ASKED)
+    again = ScriptedModel([], guided=None, cache=tmp_path / "other.sqlite")
+    assert ask(again, ASKED).value.verdict == "no"
+    for model in (first, second, other, again):
+        model.close()
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -552,6 +656,43 @@ def test_a_stream_that_does_not_begin_is_tried_again(stream: Stream) -> None:
     failing = ScriptedModel([ModelRefused("no")])
     with pytest.raises(ModelRefused):
         stream(failing, TEXT)
+
+
+@STREAMS
+def test_thoughts_are_no_part_of_a_stream(stream: Stream, tmp_path: Path) -> None:
+    model = ScriptedModel(["<think> one two </think> three four"], cache=tmp_path)
+    assert "".join(stream(model, TEXT)).strip() == "three four"
+    assert "".join(stream(model, TEXT)).strip() == "three four"  # from the cache
+    model.close()
+
+
+def test_a_stream_tells_of_its_reply_at_the_end(tmp_path: Path) -> None:
+    told: list[Reply[str]] = []
+    model = ScriptedModel(["one two three"], cache=tmp_path)
+    pieces = model.stream(TEXT, told=told.append)
+    assert next(pieces) == "one"
+    assert told == []
+    assert list(pieces) == [" two", " three"]
+
+    async def gather() -> None:
+        async for _ in model.astream(TEXT, told=told.append):
+            pass
+
+    asyncio.run(gather())
+    assert [reply.value for reply in told] == ["one two three"] * 2
+    assert [reply.cached for reply in told] == [False, True]
+    assert told[0].usage == Usage(input=3, output=3)
+    model.close()
+
+
+@STREAMS
+def test_a_stream_leaves_the_server_alone_as_long_as_it_asks_another_call(stream: Stream) -> None:
+    clock = FakeClock()
+    model = ScriptedModel(["one"], clock=clock)
+    busy = Failure(error=ModelUnavailable("busy"), kind="rate limit", retry_after=7.0)
+    model._connected()[1].wait_after(busy, 0)
+    assert stream(model, TEXT) == ["one"]
+    assert clock.slept == [7.0]
 
 
 @STREAMS

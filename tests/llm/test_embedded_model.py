@@ -40,9 +40,12 @@ def embedded() -> EmbeddedChat:
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_embedded_model_answers_streams_and_stops(embedded: EmbeddedChat) -> None:
+def test_the_embedded_model_answers_streams_and_stops(
+    embedded: EmbeddedChat, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = Model(embedded)
     reply = model.ask(FRANCE)
+    assert capfd.readouterr() == ("", "")
     assert "Paris" in reply.value
     assert not reply.usage.estimated
     assert reply.usage.output <= 12
@@ -171,6 +174,8 @@ def test_requests_that_cannot_be_served() -> None:
         assert post(server.url, b"no JSON")[0] == 400
         assert post(server.url, b"[]")[0] == 400
         assert post(server.url, b'{"messages": 5}')[0] == 400
+        assert post(server.url, b'{"messages": ["hi"]}')[0] == 400
+        assert post(server.url, b"[" * 100_000)[0] == 400
         assert post(server.url, b'{"messages": [{"role": "nobody", "content": "?"}]}')[0] == 400
         assert post(server.url, b'{"messages": [], "tools": [{}]}')[0] == 400
         assert post(server.url, b'{"messages": []}', path="/v1/embeddings")[0] == 404

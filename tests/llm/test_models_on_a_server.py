@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from answer_schemas import Facts, Verdict, YesNo
-from fake_server import Fake, Fault, serving
+from fake_server import Fake, Fault, Refused, serving
 
 from memagent.errors import (
     InvalidInput,
@@ -313,6 +314,37 @@ def test_a_server_that_ignores_schemas_is_helped_by_the_second_try() -> None:
         assert (found.value.label, found.attempts) == ("WRONG", 2)
 
 
+def no_temperature(body: dict[str, Any]) -> str:
+    if "temperature" in body:
+        raise Refused(400, "Unsupported value: 'temperature' does not support 0.0 with this model.")
+    return "Hi."
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_model_that_refuses_a_temperature_is_sent_none_from_then_on(asynchronous: bool) -> None:
+    with serving(Fake(reply=no_temperature)) as fake:
+        model = model_on(fake)
+        many = [Prompt[str](name="n", version=1, system="", user=str(number)) for number in range(6)]
+        replies = asyncio.run(model.aask_many(many)) if asynchronous else model.ask_many(many)
+        assert [reply.value for reply in replies] == ["Hi."] * 6
+        assert 1 <= model.meter.totals().retried["temperature"] <= 6
+        before = len(fake.requests)
+        assert list(model.stream(TEXT)) == ["Hi."]
+        assert len(fake.requests) == before + 1
+
+
+def test_a_refusal_that_only_speaks_of_temperature_stays_one(fake: Fake) -> None:
+    fake.faults = [Fault(status=400, message="the prompt, on the temperature of the sun, is too long")]
+    with pytest.raises(ModelRefused, match="too long"):
+        model_on(fake).ask(TEXT)
+    assert len(fake.requests) == 1
+
+
+def test_a_stream_that_ends_for_an_unknown_reason_has_ended() -> None:
+    with serving(Fake(finish="eos_token")) as fake:
+        assert "".join(model_on(fake).stream(TEXT)) == "You said: Hello there"
+
+
 # Connecting
 
 
@@ -356,6 +388,7 @@ def test_a_model_by_its_servers_url(fake: Fake) -> None:
 def test_a_server_with_a_key() -> None:
     with serving(Fake(api_key="secret")) as fake:
         assert connect(fake.url, api_key="secret").model().ask(TEXT).value == "You said: Hello there"
+        assert Model(chat_model(fake.url, api_key="secret")).ask(TEXT).value == "You said: Hello there"
         with pytest.raises(ModelRefused, match="API key"):
             connect(fake.url).model(capabilities=GUIDES).ask(TEXT)
 
@@ -373,6 +406,24 @@ def test_nobody_there_and_somebody_else_there(tmp_path: Path) -> None:
         connect(gone.url)
     assert caught.value.retryable
     assert not Server(gone.url).healthy(timeout=1)
+
+
+def test_a_server_that_does_not_answer_in_time_is_not_healthy() -> None:
+    with socket.socket() as deaf:  # takes connections, and says nothing
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        server = Server(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        assert not server.healthy(timeout=0.2)
+
+
+def test_a_server_without_vllms_pages_is_healthy_if_it_lists_models() -> None:
+    with serving(Fake(pages=("/v1/models",))) as fake:
+        server = Server(fake.url)
+        assert server.healthy()
+        assert server.version() is None
+        assert server.metrics().requests == 0
+    with serving(Fake(pages=())) as fake:
+        assert not Server(fake.url).healthy()
 
 
 def test_a_model_that_the_server_does_not_have(fake: Fake) -> None:

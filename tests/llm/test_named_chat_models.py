@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
 from types import ModuleType
 from typing import Any
@@ -10,8 +12,9 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import FakeListChatModel, GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from memagent.errors import InvalidInput, MissingExtra, ModelRefused
 from memagent.llm import Capabilities, Model, Prompt, as_model, chat_model
@@ -97,6 +100,60 @@ def test_tokens_are_taken_from_the_reply_or_estimated() -> None:
     assert played(AIMessage(content="Hi")).ask(TEXT).usage.estimated
 
 
+class Plays(BaseChatModel):
+    """Takes no arguments but those named, and tells what it was given."""
+
+    takes: tuple[str, ...] = ()
+    api_key: SecretStr = SecretStr("very-secret")
+    timeout: float = 1.0
+
+    @property
+    def _llm_type(self) -> str:
+        return "plays"
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        if set(kwargs) - set(self.takes):
+            raise TypeError(f"unexpected keyword argument in {kwargs}")
+        own = {name: getattr(self, name) for name in ("num_predict", "temperature", "num_ctx") if hasattr(self, name)}
+        said = json.dumps({**own, **kwargs, "stop": stop}, sort_keys=True)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(said))])
+
+
+class PlaysOllama(Plays):
+    num_predict: int | None = None
+    temperature: float | None = 0.8
+    num_ctx: int = 2048
+
+
+class PlaysGemini(Plays):
+    max_output_tokens: int | None = Field(default=None, alias="max_tokens")
+    takes: tuple[str, ...] = ("max_output_tokens", "temperature")
+
+
+@pytest.mark.parametrize(
+    ("chat", "given"),
+    [
+        (PlaysOllama(), {"num_predict": 9, "temperature": 0.0, "num_ctx": 2048, "stop": ["x"]}),
+        (PlaysGemini(), {"max_output_tokens": 9, "temperature": 0.0, "stop": ["x"]}),
+    ],
+    ids=["ollama", "gemini"],
+)
+def test_the_limits_of_a_prompt_reach_every_provider_by_its_own_names(chat: BaseChatModel, given: Any) -> None:
+    prompt: Prompt[str] = Prompt(name="s", version=1, system="", user="?", max_tokens=9, stop=("x",))
+    assert json.loads(Model(chat).ask(prompt).value) == given
+    assert json.loads(asyncio.run(Model(chat).aask(prompt)).value) == given
+    assert [json.loads(text) for text in Model(chat).stream(prompt)] == [given]
+
+
+def test_a_model_that_names_no_settings_is_told_apart_by_its_fields() -> None:
+    def identity(**options: Any) -> str:
+        return ChatWire(PlaysOllama(**options)).identity
+
+    assert identity() == identity(timeout=9.0) == identity(api_key=SecretStr("other"))
+    assert "secret" not in identity()
+    assert len({identity(), identity(num_ctx=8), identity(temperature=0.1)}) == 3
+
+
 @pytest.mark.parametrize(
     ("details", "finish"),
     [
@@ -143,3 +200,6 @@ def test_the_identity_tells_settings_apart_and_holds_no_key() -> None:
     assert "very-secret" not in identity()
     assert len({identity(), identity(top_p=0.5), identity(model="n"), identity(seed=1)}) == 4
     assert identity(base_url="http://127.0.0.1:9/v1") == identity()
+    passed_on = {"extra_headers": {"Authorization": "Bearer very-secret"}, "x": [{"api_key": "very-secret", "top": 1}]}
+    assert "very-secret" not in identity(model_kwargs=passed_on)
+    assert '"top": 1' in identity(model_kwargs=passed_on)

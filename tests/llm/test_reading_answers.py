@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from answer_schemas import Choice, Facts, Feeling, Ids, Keywords, Options, Score, Summary, Tree, Verdict, YesNo
+from answer_schemas import Choice, Facts, Feeling, Ids, Keywords, Options, Reply, Score, Summary, Tree, Verdict, YesNo
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -106,6 +106,20 @@ TAGGED: list[tuple[str, str, type[BaseModel], Any, str]] = [
     ("special tokens at the end", '<answer>{"verdict": "yes"}</answer><|im_end|>', YesNo, YES, "prose"),
     ("a bare value and a special token", "<answer>yes<|eot_id|>", YesNo, YES, ""),
     ("a byte order mark", '\ufeff<answer>\u200b{"verdict": "yes"}</answer>', YesNo, YES, ""),
+    ("a list of bullets", "<answer>\n- tea\n- Lisbon\n</answer>", Keywords, TEA, "no JSON"),
+    ("a numbered list", "<answer>1. tea\n2) Lisbon</answer>", Keywords, TEA, "no JSON"),
+    ("a list with commas on a line with a key", "<answer>Keywords: tea, Lisbon</answer>", Keywords, TEA, "no JSON"),
+    (
+        "tags for the fields, one of them called like the tag around them",
+        "<answer><why>no</why><answer>yes</answer></answer>",
+        Reply,
+        {"why": "no", "answer": "yes"},
+        "no JSON",
+    ),
+    ("a label that is corrected", "<answer>Verdict: no\nWait.\nVerdict: yes</answer>", YesNo, YES, "no JSON"),
+    ("a refusal where a list should be", "<answer>I'm sorry, I cannot.</answer>", Keywords, "no JSON", ""),
+    ("a refusal without tags where a list should be", "I'm sorry, but I can't help.", Keywords, "no JSON", ""),
+    ("a sentence where a number should be", "<answer>There are several.</answer>", Score, "no JSON", ""),
     ("an empty tag", "<answer></answer>", YesNo, "no JSON", ""),
     ("an empty reply", "", YesNo, "empty", ""),
     ("blank", " \n\t ", YesNo, "empty", ""),
@@ -242,6 +256,16 @@ GUIDED: list[tuple[str, str, type[BaseModel], Any, str]] = [
     ("a text as a number", '{"summary": 42}', Summary, {"summary": "42"}, "wrong type"),
     ("a text as a list", '{"summary": ["one", "two"]}', Summary, {"summary": "one\ntwo"}, "wrong type"),
     ("a list as a text", '{"keywords": "tea"}', Keywords, {"keywords": ["tea"]}, "wrong type"),
+    ("a list with commas in a text", '{"keywords": "tea, Lisbon"}', Keywords, TEA, "wrong type"),
+    ("bullets in a text", '{"keywords": "- tea\\n- Lisbon"}', Keywords, TEA, "wrong type"),
+    (
+        "a sentence with commas for a list",
+        '{"keywords": "Tea, which she likes, and Lisbon."}',
+        Keywords,
+        {"keywords": ["Tea, which she likes, and Lisbon."]},
+        "wrong type",
+    ),
+    ("none for a list", '{"keywords": "None"}', Keywords, {"keywords": []}, "wrong type"),
     ("a list in a text", '{"keywords": "[\\"tea\\", \\"Lisbon\\"]"}', Keywords, TEA, "wrong type"),
     (
         "a list as an object",
@@ -261,6 +285,13 @@ GUIDED: list[tuple[str, str, type[BaseModel], Any, str]] = [
     ("null for what must be there", '{"summary": null}', Summary, "missing field", ""),
     ("true for yes", '{"verdict": true}', YesNo, YES, "wrong type"),
     ("capitals", '{"verdict": "YES"}', YesNo, YES, "wrong type"),
+    ("what there is to choose from", '{"verdict": "yes/no"}', YesNo, "unknown value", ""),
+    ("what there is to choose from in words", '{"verdict": "yes or no"}', YesNo, "unknown value", ""),
+    ("all labels", '{"reasoning": "x", "label": "[CORRECT | WRONG]"}', Verdict, "unknown value", ""),
+    ("both truths", '{"score": 3, "is_relevant": "true/false"}', Score, "wrong type", ""),
+    ("a choice and another word", '{"verdict": "yes or so"}', YesNo, YES, "wrong type"),
+    ("a choice that is denied", '{"reasoning": "x", "label": "not CORRECT"}', Verdict, "unknown value", ""),
+    ("the opposite in one word", '{"reasoning": "x", "label": "INCORRECT"}', Verdict, "unknown value", ""),
     ("an option with its text", '{"option": "(b) in Lisbon"}', Choice, {"option": "b"}, "wrong type"),
     ("an option with a bracket", '{"option": "B)"}', Choice, {"option": "b"}, "wrong type"),
     ("the option alone", "b", Choice, {"option": "b"}, "no JSON"),
@@ -358,12 +389,15 @@ def test_the_failure_told_of_is_what_the_model_can_mend() -> None:
         read_answer('{"facts": [{"text": []}]}', Facts)
 
 
-SCHEMAS: list[type[BaseModel]] = [Choice, Facts, Feeling, Ids, Keywords, Options, Score, Summary, Tree, Verdict, YesNo]
+SCHEMAS: list[type[BaseModel]] = [
+    Choice, Facts, Feeling, Ids, Keywords, Options, Reply, Score, Summary, Tree, Verdict, YesNo,
+]  # fmt: skip
 PIECES = [
     "{", "}", "[", "]", '"', "'", ":", ",", "\\", "\\u12", "\\ud800", "\n", "<answer>", "</answer>", "```", "```json\n",
     '{"verdict": "yes"}', '"facts"',
     "text", "summary", "null", "true", "1e9", "-", "//", "/*", "#", "<think>", "</think>",
-    "yes", "label: ", "&lt;answer&gt;", "\ud83d", "\u201c", "NaN", '"properties"', "<verdict>",
+    "yes", "label: ", "- ", "2. ", " or ", "why: ",
+    "&lt;answer&gt;", "\ud83d", "\u201c", "NaN", '"properties"', "<verdict>",
 ]  # fmt: skip
 
 

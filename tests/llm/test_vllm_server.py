@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,13 @@ from typing import Any
 
 import fake_vllm
 import pytest
+from fake_server import Fake, serving
 
 import memagent
 from memagent.errors import InvalidInput, MissingExtra, ModelRefused, ModelUnavailable, ServerFailed
 from memagent.llm import Prompt, VLLMServer, vllm
+from memagent.llm.interpreter import Interpreter, find_vllm
+from memagent.llm.ports import address
 from memagent.testing import FakeClock
 
 pytestmark = pytest.mark.model
@@ -128,8 +132,8 @@ def test_arguments_that_vllm_does_not_know(log: Path) -> None:
 
 
 def test_a_start_that_takes_too_long(log: Path) -> None:
-    with pytest.raises(ServerFailed, match=r"within 0.8 s"):
-        VLLMServer("m", log=log, env=manners(steps=60), start_timeout=0.8).start()
+    with pytest.raises(ServerFailed, match=r"within 2 s"):
+        VLLMServer("m", log=log, env=manners(steps=60), start_timeout=2).start()
     assert ended(seen(log)["pid"])
 
 
@@ -277,11 +281,63 @@ def test_a_port_that_is_taken(log: Path) -> None:
     assert not log.exists()
 
 
+def test_a_host_that_is_not_here() -> None:
+    with pytest.raises(ServerFailed, match="cannot be used") as caught:
+        VLLMServer("m", host="192.0.2.1").start()
+    assert "127.0.0.1" in caught.value.hint
+
+
+def test_addresses_are_those_by_which_this_machine_reaches_the_server() -> None:
+    assert address("127.0.0.1", 80) == address("0.0.0.0", 80) == "http://127.0.0.1:80"
+    assert address("::1", 80) == address("::", 80) == "http://[::1]:80"
+
+
+@pytest.mark.parametrize(
+    ("argument", "own"), [("--port", "port"), ("--served_model_name=x", "name"), ("--api-key", "api_key")]
+)
+def test_what_is_an_argument_of_ours_is_not_for_vllm(argument: str, own: str) -> None:
+    with pytest.raises(InvalidInput, match=argument) as caught:
+        VLLMServer("m", extra_args=[argument])
+    assert own in caught.value.hint
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        VLLMServer("m", log=tmp_path).start()
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        VLLMServer("m", log=tmp_path / "file" / "server.log").start()
+
+
+def test_another_server_is_not_taken_for_ours(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Fake(model="somebody-elses")) as other:
+        port = int(other.url.rpartition(":")[2])
+        monkeypatch.setattr(vllm, "choose_port", lambda host, wanted: port)  # it came after the port was chosen
+        server = VLLMServer("m", log=log, env=manners(steps=5))
+        with pytest.raises(ServerFailed, match="another server"):
+            server.start()
+    assert not server.running
+
+
+def test_two_threads_that_start_it_have_one_server(log: Path) -> None:
+    server = VLLMServer("m", log=log, env=manners(steps=1))
+    urls: list[str] = []
+    threads = [threading.Thread(target=lambda: urls.append(server.start().url)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.stop()
+    assert len(urls) == 2
+    assert len(set(urls)) == 1
+    assert log.read_text().count('"pid"') == 1
+
+
 def test_the_cpu_build_is_started_as_it_needs(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = fake_vllm.install(tmp_path / "cpu", version="0.32.0")
     monkeypatch.setenv("PYTHONPATH", str(path))
     with VLLMServer("m", log=log, extra_args=["--dtype=float32"], env={"VLLM_CPU_KVCACHE_SPACE": "1"}) as server:
-        assert server.interpreter == vllm.Interpreter(Path(sys.executable), "0.32.0", True)
+        assert server.interpreter == Interpreter(Path(sys.executable), "0.32.0", True)
     arguments = seen(log)["arguments"]
     assert "--enforce-eager" in arguments
     assert "bfloat16" not in arguments
@@ -292,8 +348,8 @@ def test_the_cpu_build_is_started_as_it_needs(tmp_path: Path, log: Path, monkeyp
 def test_the_interpreter_is_found(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to(sys.executable)
-    assert vllm.find_vllm(tmp_path).path == tmp_path / "bin" / "python"
-    assert vllm.find_vllm().path == Path(sys.executable)
+    assert find_vllm(tmp_path).path == tmp_path / "bin" / "python"
+    assert find_vllm().path == Path(sys.executable)
 
 
 def test_no_vllm_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memagent.errors import InvalidInput, ModelRefused, ModelTimeout, ModelUnavailable
+from memagent.errors import InvalidInput, ModelDenied, ModelRefused, ModelTimeout, ModelUnavailable
 from memagent.llm import Backoff
-from memagent.llm.failures import failure_of, retry_after
+from memagent.llm.failures import failure_of, of_status, retry_after
 from memagent.llm.wire import Clock
 
 
@@ -135,6 +135,32 @@ def test_the_status_of_any_client_decides(status: int) -> None:
     assert failure is not None
     assert failure.error.retryable is (status in {408, 409, 425, 429, 500, 502, 503, 504, 529})
     assert str(status) in str(failure.error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 407, 413, 415, 422, 501])
+def test_a_refusal_says_whether_it_is_about_the_prompt_or_about_us(status: int) -> None:
+    failure = failure_of(ProviderError(status))
+    assert failure is not None
+    assert isinstance(failure.error, ModelRefused)
+    assert isinstance(failure.error, ModelDenied) is (status in {401, 402, 404, 405, 407})
+
+
+def test_an_account_that_is_empty_is_about_us_and_too_many_requests_are_not() -> None:
+    empty, many = of_status(429, "code: insufficient_quota"), of_status(429, "slow down")
+    assert (type(empty.error), type(many.error)) == (ModelDenied, ModelUnavailable)
+    assert "account" in empty.error.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "retryable"), [(400, False), ("400", False), (500, True), ("boom", True), (None, True)]
+)
+def test_an_error_in_the_middle_of_a_stream_goes_by_the_status_it_names(code: object, retryable: bool) -> None:
+    error = openai.APIError.__new__(openai.APIError)
+    Exception.__init__(error, "the prompt is too long")
+    error.code = code  # type: ignore[assignment]
+    failure = failure_of(error)
+    assert failure is not None
+    assert failure.error.retryable is retryable
 
 
 @pytest.mark.parametrize(
