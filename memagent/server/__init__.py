@@ -1,0 +1,3 @@
+"""Servers: memagent for other processes."""
+
+from __future__ import annotations
