@@ -1,1 +1,1 @@
-"""LangGraph agents that use the memory layer. None is shipped yet."""
+"""LangGraph agents that use the memory layer."""

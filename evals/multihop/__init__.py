@@ -1,0 +1,1 @@
+"""Questions that need several passages: data files, a made-up world, systems that answer them, and their figures."""
