@@ -1,0 +1,1 @@
+"""Recommenders to be compared; ``registry`` lists them, ``port`` says what one of your own needs."""

@@ -1,0 +1,116 @@
+"""A data set of any domain from tables: items and ratings as CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memagent.agents.ab.catalogue import Catalogue, Item
+from memagent.agents.ab.movielens import assembled
+from memagent.agents.ab.ratings import Dataset
+from memagent.errors import DataError, MissingExtra
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+_ITEM = ("id", "title", "genres", "rating", "votes", "overview", "poster")
+
+
+def load_tables(
+    *, items: str | PathLike[str], ratings: str | PathLike[str], users: str | PathLike[str] | None = None
+) -> Dataset:
+    """A data set from files: ``.parquet``, or CSV with a header (``.gz`` too).
+
+    ``items`` has columns id and title, and may have genres (separated by ``|``), rating, votes, overview, poster;
+    further columns are shown on the item's page. ``ratings`` has user, item, rating (1 to 5) and may have time (whole
+    seconds). ``users`` has id; its other columns are the profile. Raises DataError, naming file and line, for what
+    cannot be read, and MissingExtra for Parquet without pyarrow.
+    """
+    catalogue = load_catalogue(items)
+    rows = _rows(Path(ratings), ("user", "item", "rating"))
+    timed = bool(rows) and all(row.get("time") not in (None, "") for row in rows)
+    columns = (
+        [str(row["user"]) for row in rows],
+        [str(row["item"]) for row in rows],
+        [_number(row, "rating", Path(ratings), i) for i, row in enumerate(rows, start=2)],
+        [int(_number(row, "time", Path(ratings), i)) for i, row in enumerate(rows, start=2)] if timed else None,
+    )
+    profiles = {
+        str(row["id"]): {name: str(value) for name, value in row.items() if name != "id" and value not in (None, "")}
+        for row in (_rows(Path(users), ("id",)) if users else [])
+    }
+    return assembled(Path(ratings).name.split(".")[0], catalogue.items, columns, profiles)
+
+
+def load_catalogue(path: str | PathLike[str]) -> Catalogue:
+    """The items of a table alone; see :func:`load_tables`."""
+    file = Path(path)
+    return Catalogue(_item(row, file, i) for i, row in enumerate(_rows(file, ("id", "title")), start=2))
+
+
+def _item(row: Mapping[str, Any], path: Path, line: int) -> Item:
+    def given(name: str) -> bool:
+        return row.get(name) not in (None, "")
+
+    genres = row.get("genres") or ""
+    listed = genres.split("|") if isinstance(genres, str) else [str(genre) for genre in genres]
+    return Item(
+        id=str(row["id"]),
+        title=str(row["title"]),
+        genres=tuple(genre.strip() for genre in listed if genre.strip()),
+        rating=_number(row, "rating", path, line) if given("rating") else None,
+        votes=int(_number(row, "votes", path, line)) if given("votes") else 0,
+        overview=str(row["overview"]) if given("overview") else "",
+        poster=str(row["poster"]) if given("poster") else None,
+        details={name: str(value) for name, value in row.items() if name not in _ITEM and given(name)},
+    )
+
+
+def _number(row: Mapping[str, Any], column: str, path: Path, line: int) -> float:
+    try:
+        return float(row[column])
+    except (TypeError, ValueError):
+        raise DataError(f"{path.name}, line {line}: {column} is {row[column]!r}", hint="give a number") from None
+
+
+def _rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise DataError(f"there is no file {path}", hint="give a CSV or Parquet file")
+    rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    absent = [name for name in needed if rows and name not in rows[0]]
+    if absent:
+        raise DataError(f"{path.name} has no column {', '.join(absent)}", hint=f"it has {', '.join(rows[0])}")
+    for line, row in enumerate(rows, start=2):
+        if any(row[name] in (None, "") for name in needed):
+            raise DataError(f"{path.name}, line {line}: something is missing", hint=f"give {', '.join(needed)}")
+    return rows
+
+
+def _csv(path: Path) -> list[dict[str, Any]]:
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        lines = io.StringIO(data.decode("utf-8-sig"), newline="")
+        rows: list[dict[str, Any]] = list(csv.DictReader(lines))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path.name} is no CSV in UTF-8: {error}", hint="write it as UTF-8") from error
+    ragged = next((i for i, row in enumerate(rows, start=2) if None in row), None)
+    if ragged:
+        raise DataError(f"{path.name}, line {ragged}: more fields than the header", hint="quote fields with commas")
+    return rows
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("Parquet needs pyarrow", hint="pip install 'memagent[sim]'") from error
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path.name} is no Parquet file: {error}", hint="write it again") from error
+    return rows

@@ -1,0 +1,1 @@
+"""``memagent eval ab``: an A/B test with simulated users, from a file."""

@@ -1,0 +1,144 @@
+"""The file that describes an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from memagent.agents.ab.calibration import TARGETS
+from memagent.agents.ab.fatigue import BUDGETS, COSTS
+from memagent.agents.ab.metrics import METRICS
+from memagent.agents.ab.pages import Kind
+from memagent.agents.ab.sandbox import MAX_PAGES, MAX_STEPS, PAGE_SIZE
+from memagent.errors import DataError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Part):
+    """Where the ratings come from. Paths are relative to the file."""
+
+    kind: Literal["ml-100k", "ml-1m", "tables", "synthetic"]
+    path: Path | None = None
+    """MovieLens: the folder."""
+    items: Path | None = None
+    ratings: Path | None = None
+    users: Path | None = None
+    """Tables: the files; ``users`` may be left out."""
+    size: int = 300
+    """Synthetic: the number of users."""
+
+
+class SplitBy(_Part):
+    """See :func:`memagent.agents.ab.ratings.split`."""
+
+    by: Literal["user-time", "user-random", "time"] | None = None
+    seed: int = 0
+    data_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class ArmOf(_Part):
+    """An arm: ``kind`` and its parameters; ``name`` tells two of a kind apart."""
+
+    kind: str
+    name: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+
+
+class Page(_Part):
+    """See :class:`memagent.agents.ab.sandbox.Layout`."""
+
+    page_size: int = PAGE_SIZE
+    max_pages: int = MAX_PAGES
+    max_steps: int = MAX_STEPS
+
+
+class Tiring(_Part):
+    """See :class:`memagent.agents.ab.fatigue.Fatigue`."""
+
+    costs: dict[Kind, float] = Field(default_factory=lambda: dict(COSTS))
+    phi_min: float = 0.5
+    phi_max: float = 1.5
+    budgets: dict[int, float] = Field(default_factory=lambda: dict(BUDGETS))
+    by_interest: bool = True
+    enabled: bool = True
+
+
+class Calibrating(_Part):
+    """Fit the budgets first, on ``users`` users who are not in the experiment if there are so many."""
+
+    arm: str
+    users: Annotated[int, Field(ge=1)] = 400
+    seeds: list[int] = Field(default_factory=lambda: [1001, 1002, 1003])
+    targets: dict[int, float] = Field(default_factory=lambda: dict(TARGETS))
+
+
+class Tasting(_Part):
+    """The policy without a language model; ``habits`` as in :class:`memagent.agents.ab.taste.Habits`."""
+
+    kind: Literal["taste"] = "taste"
+    habits: dict[str, float] = Field(default_factory=dict)
+
+
+class Stop(_Part):
+    """See :class:`memagent.agents.ab.sequential.Stopping`."""
+
+    alpha: float = 0.05
+    least: int = 100
+    tuned_for: int = 500
+
+
+class Config(_Part):
+    """An experiment. The first arm is the baseline."""
+
+    title: str = "A/B test in the sandbox"
+    data: Data
+    split: SplitBy = SplitBy()
+    arms: Annotated[list[ArmOf], Field(min_length=1)]
+    users: Annotated[int, Field(ge=1)] | list[str] = 1000
+    policy: Tasting = Tasting()
+    seed: Annotated[int, Field(ge=0)] = 0
+    visits: Annotated[int, Field(ge=1)] = 1
+    primary: str = "ctr"
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    layout: Page = Page()
+    fatigue: Tiring = Tiring()
+    calibrate: Calibrating | None = None
+    stopping: Stop | None = None
+    position_check: bool = False
+    offline: bool = True
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _short_arms(cls, arms: Any) -> Any:
+        """``- popularity`` is short for ``- kind: popularity``."""
+        return [{"kind": arm} if isinstance(arm, str) else arm for arm in arms] if isinstance(arms, list) else arms
+
+    @field_validator("primary")
+    @classmethod
+    def _measured(cls, primary: str) -> str:
+        if primary not in METRICS:
+            raise ValueError(f"{primary!r} is no metric; one of {', '.join(METRICS)}")
+        return primary
+
+
+def read_config(path: Path) -> Config:
+    """The experiment of a YAML file; raises DataError, naming each field that cannot be used."""
+    import yaml
+
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"{path} cannot be read: {error}", hint="give a YAML file") from error
+    if not isinstance(given, dict):
+        raise DataError(f"{path} holds no settings", hint="see `memagent eval ab --help` for an example")
+    try:
+        return Config.model_validate(given)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise DataError(f"{path}: {faults}", hint="mend these fields") from error
