@@ -12,13 +12,19 @@ from typing import Annotated, Any
 
 import typer
 
+from memagent.evals.ab.command import EXAMPLE as AB_EXAMPLE
+from memagent.evals.ab.command import ab
 from memagent.evals.measuring import check_places, made_folder, measure, stoppable, write_rows
+from memagent.evals.multihop.command import EXAMPLE as AGENTIC_RAG_EXAMPLE
+from memagent.evals.multihop.command import agentic_rag
 from memagent.evals.options import Measuring, with_measuring
 from memagent.evals.qa.command import EXAMPLE as QA_EXAMPLE
 from memagent.evals.qa.command import qa
 
 app = typer.Typer(no_args_is_help=True)
 app.command(epilog=QA_EXAMPLE)(qa)
+app.command(epilog=AGENTIC_RAG_EXAMPLE)(agentic_rag)
+app.command(epilog=AB_EXAMPLE)(ab)
 
 _RETRIEVERS = ("dense", "bm25", "hybrid")
 

@@ -90,8 +90,8 @@ class Measuring(Common):
     noise: Annotated[str, typer.Option(help="PersonaBench: the level of noise.")] = "0.0"
 
 
-def with_options(kind: type[Common], parameter: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replaces the ``parameter`` of a command by an option for each field of ``kind``."""
+def with_options(kind: type[Any], parameter: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replaces the ``parameter`` of a command by an option for each field of the dataclass ``kind``."""
     kinds = get_type_hints(kind, include_extras=True)
     names = [field.name for field in fields(kind)]
     shared = [

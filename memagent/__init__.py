@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from memagent.encoders import load_encoder
     from memagent.errors import MemagentError
     from memagent.memory import AsyncMemory, Memory
+    from memagent.memory.queueing import Inferring
     from memagent.records import Granularity, Message, Session
 
 _HOME = {
     "AsyncMemory": "memagent.memory",
     "Granularity": "memagent.records",
+    "Inferring": "memagent.memory.queueing",
     "MemagentError": "memagent.errors",
     "Memory": "memagent.memory",
     "Message": "memagent.records",
@@ -30,6 +32,7 @@ _HOME = {
 __all__ = [
     "AsyncMemory",
     "Granularity",
+    "Inferring",
     "MemagentError",
     "Memory",
     "Message",

@@ -27,9 +27,13 @@
     │   ├── ModelUnavailable             no connection, too many requests, or the server failed (retryable)
     │   ├── ModelTimeout                 no answer within the time allowed (retryable)
     │   ├── ModelRefused                 the server, or the model, does not serve this request
+    │   │   └── ModelDenied              ... nor any other: a wrong key or name, or no money left
     │   ├── MalformedReply               what came is not the answer asked for, after a second try too
     │   ├── BudgetExceeded               the run's calls, tokens or money are spent; nothing was sent
     │   └── ServerFailed                 a model server that was to be started did not come up
+    ├── SearchFailed                     a search outside of memagent gave no usable answer
+    │   └── SearchUnavailable            ... because it cannot be reached, or its server failed (retryable)
+    ├── ArmFailed                        a recommender under test raised instead of recommending
     ├── DataError (ValueError)           an evaluation or import file has the wrong schema
     ├── MissingExtra (ImportError)       an optional package is not installed
     └── Stopped                          long work was stopped; run the same command to resume
@@ -171,7 +175,11 @@ class ModelTimeout(ModelError):
 
 
 class ModelRefused(ModelError):
-    """The server or the model does not serve this request: a wrong key or name, too long a prompt, a content filter."""
+    """The server or the model does not serve this request: too long a prompt, a content filter."""
+
+
+class ModelDenied(ModelRefused):
+    """The server serves none of our requests: a wrong key, a name that it does not know, nothing left to pay with."""
 
 
 class MalformedReply(ModelError):
@@ -193,6 +201,20 @@ class BudgetExceeded(ModelError):
 
 class ServerFailed(ModelError):
     """A model server that was to be started did not come up; the message shows the end of its log."""
+
+
+class SearchFailed(MemagentError):
+    """A search outside of memagent, such as a ``/retrieve`` endpoint, gave no usable answer."""
+
+
+class SearchUnavailable(SearchFailed):
+    """The search cannot be reached, did not answer in time, or its server failed; repeated attempts changed nothing."""
+
+    retryable = True
+
+
+class ArmFailed(MemagentError):
+    """A recommender under test raised, or gave no list, for one user; the cause is chained to it."""
 
 
 class DataError(MemagentError, ValueError):

@@ -36,6 +36,10 @@ class Granularity(StrEnum):
     """The key phrases of one session, separated by semicolons."""
     COMBINATION = "combination"
     """Summary, keywords and text of one session, one below the other; written only when it is asked for."""
+    FACT = "fact"
+    """One thing that a session tells, in a sentence of its own; written by a language model."""
+    DOCUMENT = "document"
+    """A value under a key, which belongs to no conversation; see :mod:`memagent.memory.documents`."""
 
     @classmethod
     def of(cls, name: str) -> Granularity:
@@ -100,6 +104,10 @@ class MemoryUnit:
     ``event_at`` is when it was said (for a derived unit: when its last message was said),
     ``created_at`` when it was stored, ``updated_at`` when it last changed. ``key`` is its
     number in the user's file: units are in the order of their keys.
+
+    Facts only: ``valid_from`` is when it began to hold and ``valid_to`` when it ceased to (None: not known, or it still
+    holds); ``superseded_by`` is the id of the fact that took its place, ``supersedes`` are those of which it took the
+    place.
     """
 
     key: int
@@ -115,6 +123,10 @@ class MemoryUnit:
     roles: tuple[str, ...] = ()
     agent_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    supersedes: tuple[str, ...] = ()
+    superseded_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

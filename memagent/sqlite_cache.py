@@ -31,19 +31,23 @@ _log = logging.getLogger("memagent")
 class SqliteCache:
     """One cache file. ``what`` names it in errors (``a reply cache``); ``schema`` makes its tables.
 
+    ``checked``: look through the whole file when it is first opened; else damage is found where it is met.
+
     Nothing is opened before the first use. A file that is not this cache is refused with
     :class:`~memagent.errors.StoreCorrupt` and left as it is. This cache, damaged, is moved aside (``damaged`` says
     where to) and begun anew.
     """
 
-    def __init__(self, path: Path, *, what: str, application_id: int, version: int, schema: str) -> None:
+    def __init__(
+        self, path: Path, *, what: str, application_id: int, version: int, schema: str, checked: bool = True
+    ) -> None:
         self.path = path
         self.damaged: Path | None = None
         self._what = what
         self._application_id = application_id
         self._version = version
         self._schema = schema
-        self._sound = False
+        self._sound = not checked
         self._identity: Identity | None = None
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None

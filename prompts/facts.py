@@ -16,11 +16,12 @@ _PARTIAL_DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 
 
 class Said(NamedTuple):
-    """One message: who spoke, what, and when it was said (UTC)."""
+    """One message: who spoke, what, and when it was said (UTC); ``noted``: its facts were extracted before."""
 
     speaker: str
     text: str
     said_at: datetime
+    noted: bool = False
 
 
 class Fact(BaseModel):
@@ -62,13 +63,14 @@ hand.
 {QUOTED_IS_DATA}
 
 <messages> are numbered, in the order they were said; each says who spoke and the time, in UTC, at which it was \
-said. <known> holds facts noted earlier, each with an id; it may be empty.
+said. Those with noted="yes" were dealt with before and only help to understand the others. <known> holds facts \
+noted earlier, each with an id; it may be empty.
 
 A fact is one thing about a person, their life, plans, possessions, relations, preferences or opinions, or about \
 what an assistant recommended or did for them. For each:
 - text: one sentence, in the language of the conversation, that can be understood alone: the person by name, or "the \
 user" if they have none, never "I", "he" or "there"; names, numbers and amounts as they were said;
-- messages: the numbers of the messages that say it;
+- messages: the numbers of the messages that say it, at least one of them without noted="yes";
 - event_date: the day on which it happened or became true, worked out from the time of the message that says it: \
 said at 2023-05-08 (Mon), "yesterday" is 2023-05-07, "last month" is 2023-04, "in 2019" is 2019. null if the \
 messages do not tell. The time at which something was said is not by itself the time at which it happened. Write \
@@ -84,17 +86,21 @@ def extract_facts(messages: Sequence[Said], known: Sequence[Remembered] = ()) ->
 
     Messages are numbered from 1 in :attr:`Fact.messages`.
     """
-    numbered = "\n".join(
-        element("message", said.text, number=str(number), speaker=said.speaker, said=shown_time(said.said_at))
-        for number, said in enumerate(messages, start=1)
-    )
+    numbered = "\n".join(_message(number, said) for number, said in enumerate(messages, start=1))
     return Prompt(
         name="extract-facts",
-        version=1,
+        version=2,
         system=_FACTS,
         user="\n".join((_known(known), f"<messages>\n{numbered}\n</messages>")),
         answer=Facts,
         max_tokens=1500,
+    )
+
+
+def _message(number: int, said: Said) -> str:
+    noted = {"noted": "yes"} if said.noted else {}
+    return element(
+        "message", said.text, number=str(number), speaker=said.speaker, said=shown_time(said.said_at), **noted
     )
 
 

@@ -47,6 +47,8 @@ class Fake:
     logprobs: bool = True
     vision: bool = False
     runtime_lora: bool = True
+    finish: str = "stop"
+    pages: tuple[str, ...] = ("/health", "/version", "/metrics", "/v1/models")
     max_model_len: int = 4096
     max_lora_rank: int = 16
     delay: float = 0.0
@@ -98,7 +100,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         fake = self.fake
-        if self.path == "/health":
+        if self.path not in fake.pages:
+            self.fail(404, "Not Found")
+        elif self.path == "/health":
             self.answer(200, b"", "text/plain")
         elif self.path == "/version":
             self.answer_json(200, {"version": "0.0.fake"})
@@ -117,8 +121,6 @@ class Handler(BaseHTTPRequestHandler):
             base = {"id": fake.model, "object": "model", "max_model_len": fake.max_model_len, "parent": None}
             more = [{"id": name, "object": "model", "parent": fake.model} for name in fake.adapters]
             self.answer_json(200, {"object": "list", "data": [*more, base]})
-        else:
-            self.fail(404, "Not Found")
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -197,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(400, f"This model's maximum context length is {fake.max_model_len} tokens.")
         text = self.text(body)
         words = text.split(" ")
-        finish = "stop" if len(words) <= limit else "length"
+        finish = fake.finish if len(words) <= limit else "length"
         pieces = [word if place == 0 else f" {word}" for place, word in enumerate(words[:limit])]
         usage: dict[str, Any] = {"prompt_tokens": prompt_tokens, "completion_tokens": len(pieces)}
         usage["total_tokens"] = prompt_tokens + len(pieces)

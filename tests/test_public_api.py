@@ -12,6 +12,7 @@ import memagent
 PUBLIC = [
     "AsyncMemory",
     "Granularity",
+    "Inferring",
     "MemagentError",
     "Memory",
     "Message",

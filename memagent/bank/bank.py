@@ -12,12 +12,12 @@ import numpy as np
 from memagent.bank.filters import Predicate
 from memagent.bank.port import Edges, Groups
 from memagent.bank.session_arrays import edges_from, groups_of
-from memagent.bank.shelf import Shelf, loaded
+from memagent.bank.shelf import Shelf, loaded, shelved
 from memagent.bank.sums import lengths_of, turn_sums
 from memagent.bank.view import View, incomplete
 from memagent.errors import EncoderMismatch, StoreCorrupt
 from memagent.records import Granularity
-from memagent.stores.port import Attributes, IndexRow, ReadTransaction, UserStore
+from memagent.stores.port import Attributes, ReadTransaction, UserStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,8 +47,19 @@ class MemoryBank:
         self._edges: tuple[int, Edges] | None = None
 
     @contextmanager
-    def view(self, *, where: Predicate | None = None, as_of: int | None = None) -> Iterator[View]:
+    def view(
+        self,
+        *,
+        where: Predicate | None = None,
+        as_of: int | None = None,
+        superseded: bool = False,
+        among: NDArray[np.int64] | None = None,
+    ) -> Iterator[View]:
         """What may be seen now: units that pass ``where`` and were said at ``as_of`` (microseconds) or before.
+
+        ``among``: the keys of those that have been chosen already, (n,); of turns, facts and documents alone.
+
+        Facts of which another, said by then, has taken the place are seen only with ``superseded``.
 
         Everything done with the view sees one commit, the newest when the block is entered.
         """
@@ -57,7 +68,7 @@ class MemoryBank:
             if self._checked != self.revision:
                 self.check_encoder()
                 self._checked = self.revision
-            yield View(self, transaction, where, as_of)
+            yield View(self, transaction, where, as_of, superseded=superseded, among=among)
 
     @property
     def space(self) -> Space:
@@ -90,9 +101,7 @@ class MemoryBank:
         if stored not in (None, self.space):
             self._begin_anew()
         delta = transaction.delta(self.revision)
-        by_granularity: dict[Granularity, list[IndexRow]] = {granularity: [] for granularity in Granularity}
-        for row in delta.rows:
-            by_granularity[row.granularity].append(row)
+        by_granularity = shelved(delta.rows)
         for granularity, shelf in self.shelves.items():
             if delta.removed:
                 shelf.remove(delta.removed)

@@ -65,7 +65,7 @@ def _folded(text: str) -> str:
     return normalize("NFD", normalize("NFD", text).casefold())
 
 
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": same_value,
     "ne": lambda value, wanted: not same_value(value, wanted),
     "gt": _ordered(lambda value, wanted: value > wanted),
@@ -77,6 +77,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "contains": _contains,
     "icontains": _icontains,
 }
+"""What each operator says of a stored value and the value of a filter, both JSON."""
 _NEGATIVE = frozenset({"ne", "nin"})
 _TIMES = frozenset({"event_at", "created_at"})
 
@@ -126,10 +127,8 @@ def _field(field: str, condition: Any) -> Predicate:
 
 
 def _operation(field: str, name: object, wanted: Any, read: Callable[[Attributes], Sequence[Any]]) -> Predicate:
-    if not isinstance(name, str) or name not in _OPERATORS:
-        raise InvalidFilter(
-            f"unknown filter operator {name!r} on {field!r}", hint=f"use one of {', '.join(_OPERATORS)}"
-        )
+    if not isinstance(name, str) or name not in OPERATORS:
+        raise InvalidFilter(f"unknown filter operator {name!r} on {field!r}", hint=f"use one of {', '.join(OPERATORS)}")
     if name in ("in", "nin") and (isinstance(wanted, str | bytes | Mapping) or not isinstance(wanted, Sequence)):
         raise InvalidFilter(f"{name!r} on {field!r} needs a list", hint=f'for example {{"{name}": ["a", "b"]}}')
     if field in _TIMES:
@@ -139,7 +138,7 @@ def _operation(field: str, name: object, wanted: Any, read: Callable[[Attributes
             f"{field!r} is compared with {type(wanted).__name__}, which no metadata can be",
             hint="use texts, numbers, flags, None, lists or dicts",
         )
-    test = _OPERATORS[name]
+    test = OPERATORS[name]
     if name in _NEGATIVE:
         return lambda unit: all(value is _MISSING or test(value, wanted) for value in read(unit))
     return lambda unit: any(value is not _MISSING and test(value, wanted) for value in read(unit))

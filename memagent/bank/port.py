@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from memagent.lexical import Related
     from memagent.records import Granularity, MemoryUnit, Ranked, Vector, Vectors
 
-LexicalUnit: TypeAlias = Literal["turn", "window", "session", "summary", "keywords", "combination"]
+LexicalUnit: TypeAlias = Literal["turn", "window", "session", "summary", "keywords", "combination", "fact", "document"]
 """What counts as one document for BM25; a window is a turn with its two neighbours in its session.
 
 The words of a combination are those of its session, and are not kept a second time: it matches none.

@@ -11,9 +11,11 @@ from memagent.bank.port import Columns
 from memagent.errors import InvalidVector, StoreCorrupt
 from memagent.index import VectorIndex
 from memagent.lexical import LexicalIndex, languages_of, term_table
+from memagent.records import Granularity
 from memagent.stores.port import IndexRow
 
 _NO_TERMS = 255  # stands for the last byte of a text without terms
+_NEVER = np.iinfo(np.int64).max
 
 
 class Shelf:
@@ -25,8 +27,8 @@ class Shelf:
 
     def __init__(self, dim: int) -> None:
         self.index = VectorIndex(dim)
-        # One column a unit: its session's number, when it was said, the last byte of its terms.
-        self._columns: NDArray[np.int64] = np.empty((3, 0), np.int64)
+        # One column a unit: its session's number, when it was said, the last byte of its terms, when it was superseded.
+        self._columns: NDArray[np.int64] = np.empty((4, 0), np.int64)
         self._lexical = LexicalIndex()
         self._unread: dict[int, tuple[int, bytes]] = {}
         self._languages: frozenset[str] | None = None
@@ -35,17 +37,23 @@ class Shelf:
         """All units."""
         return Columns(self.index.keys, self._columns[0], self._columns[1])
 
+    def current(self, as_of: int | None) -> NDArray[np.bool_]:
+        """Which units no other has superseded, (n,); with ``as_of`` no other that was said by then."""
+        current: NDArray[np.bool_] = self._columns[3] > (_NEVER - 1 if as_of is None else as_of)
+        return current
+
     def put(self, rows: Sequence[IndexRow]) -> None:
         """Take in new and changed units, ascending by key."""
-        numbers, _, sessions, event_at, terms, vectors = zip(*rows, strict=True)
+        numbers, _, sessions, event_at, terms, vectors, ends = zip(*rows, strict=True)
         keys = np.array(numbers, np.int64)
-        facts = np.array([sessions, event_at, [blob[-1] if blob else _NO_TERMS for blob in terms]], np.int64)
+        last_bytes = [blob[-1] if blob else _NO_TERMS for blob in terms]
+        facts = np.array([sessions, event_at, last_bytes, [_NEVER if e is None else e for e in ends]], np.int64)
         before = self.index.keys
         self.index.put(keys, self._matrix(vectors))
         if not len(before) or keys[0] > before[-1]:
             self._columns = np.concatenate([self._columns, facts], axis=1)
         else:
-            merged = np.empty((3, len(self.index)), np.int64)
+            merged = np.empty((4, len(self.index)), np.int64)
             merged[:, self.index.rows(before)] = self._columns
             merged[:, self.index.rows(keys)] = facts
             self._columns = merged
@@ -89,6 +97,18 @@ class Shelf:
         if self._languages is None:
             self._languages = _languages_in(self._columns[2])
         return self._languages
+
+
+def shelved(rows: Iterable[IndexRow]) -> dict[Granularity, list[IndexRow]]:
+    """Rows by the shelf they belong on. A document that is not to be found by its content has no vector, and no place.
+
+    Every granularity is there, those without rows too.
+    """
+    placed: dict[Granularity, list[IndexRow]] = {granularity: [] for granularity in Granularity}
+    for row in rows:
+        if row.vector is not None or row.granularity is not Granularity.DOCUMENT:
+            placed[row.granularity].append(row)
+    return placed
 
 
 def _languages_in(last_bytes: NDArray[np.int64]) -> frozenset[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from memagent.bank.bank import MemoryBank
 from memagent.bank.port import Columns, Groups
 from memagent.bank.session_arrays import groups_of
-from memagent.bank.shelf import Shelf, loaded
+from memagent.bank.shelf import Shelf, loaded, shelved
 from memagent.records import Granularity
 from memagent.stores.port import IndexRow, ReadTransaction
 
@@ -39,9 +39,7 @@ class Snapshot:
     def __init__(self, bank: MemoryBank, transaction: ReadTransaction, sessions: NDArray[np.int64]) -> None:
         """``sessions``: their numbers."""
         delta = transaction.delta(bank.revision)
-        by_granularity: dict[Granularity, list[IndexRow]] = {granularity: [] for granularity in Granularity}
-        for row in delta.rows:
-            by_granularity[row.granularity].append(row)
+        by_granularity = shelved(delta.rows)
         removed = np.array(delta.removed, np.int64)
         self._dim = bank.dim
         self._sessions = sessions

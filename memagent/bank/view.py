@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from memagent.bank.bank import MemoryBank
     from memagent.records import Vector, Vectors
 
+# Facts have the labels that all the turns they come from have; documents come from no turn.
+_OWN_LABELS = (Granularity.TURN, Granularity.FACT, Granularity.DOCUMENT)
+_OWN_TEXTS = ("summary", "keywords", "fact", "document")
 _EMPTY = Ranked(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
@@ -34,14 +38,24 @@ class View:
     """A :class:`~memagent.bank.port.BankView` of one bank inside one reading transaction."""
 
     def __init__(
-        self, bank: MemoryBank, transaction: ReadTransaction, where: Predicate | None, as_of: int | None
+        self,
+        bank: MemoryBank,
+        transaction: ReadTransaction,
+        where: Predicate | None,
+        as_of: int | None,
+        *,
+        superseded: bool = False,
+        among: NDArray[np.int64] | None = None,
     ) -> None:
         self._bank = bank
         self._transaction = transaction
         self._where = where
         self._as_of = as_of
+        self._superseded = superseded
+        self._among = among
         self._masks: dict[Granularity, NDArray[np.bool_] | None] = {}
         self._own_groups: Groups | None = None
+        self._facts: frozenset[int] | None = None
         self._queries: dict[tuple[str, Granularity, int], tuple[Related | None, Terms | QueryTerms]] = {}
 
     @property
@@ -56,16 +70,22 @@ class View:
 
     def _mask(self, granularity: Granularity) -> NDArray[np.bool_] | None:
         """Which rows of the shelf are visible; None when all are."""
-        if self._where is None and self._as_of is None:
+        is_restricted = granularity is Granularity.FACT and not self._superseded
+        if self._where is None and self._as_of is None and self._among is None and not is_restricted:
             return None
         if granularity not in self._masks:
-            keys, _, event_at = self._bank.shelves[granularity].columns()
+            shelf = self._bank.shelves[granularity]
+            keys, _, event_at = shelf.columns()
             mask = np.ones(len(keys), np.bool_) if self._as_of is None else event_at <= self._as_of
+            if is_restricted:
+                mask &= shelf.current(self._as_of)
+            if self._among is not None:
+                mask &= np.isin(keys, self._among)
             if self._where is not None:
                 candidates = np.flatnonzero(mask)
                 attributes = self._bank.attributes(keys[candidates], self._transaction)
                 mask[candidates] = np.fromiter((self._where(a) for a in attributes), np.bool_, len(candidates))
-                if granularity is not Granularity.TURN:
+                if granularity not in _OWN_LABELS:
                     mask &= self._holds_for_all_turns(granularity, mask)
             self._masks[granularity] = None if mask.all() else mask
         return self._masks[granularity]
@@ -135,7 +155,7 @@ class View:
         """BM25 score of each visible document."""
         if by == "combination":
             return np.zeros(len(self.columns(Granularity.COMBINATION).keys))
-        granularity = Granularity(by) if by in ("summary", "keywords") else Granularity.TURN
+        granularity = Granularity(by) if by in _OWN_TEXTS else Granularity.TURN
         shelf = self._bank.shelves[granularity]
         mask = self._mask(granularity)
         asked = (text, granularity, id(related))
@@ -186,7 +206,16 @@ class View:
         for unit in units:
             if not self._shows(unit):
                 raise KeyError(f"no visible unit has the key {unit.key}")
-        return units
+        return units if self._as_of is None else [self._as_then(unit) for unit in units]
+
+    def _as_then(self, unit: MemoryUnit) -> MemoryUnit:
+        """A unit without the fact that took its place, if that was said later than ``as_of``."""
+        if unit.superseded_by is None or self._as_of is None:
+            return unit
+        by = self._transaction.find(unit.superseded_by)
+        if by is not None and to_micros(by.event_at) <= self._as_of:
+            return unit
+        return replace(unit, superseded_by=None, valid_to=None)
 
     def edges(self) -> Edges | None:
         """The stored association graph, as far as its sessions are visible."""
@@ -198,9 +227,16 @@ class View:
             return edges
         return edges_among(edges, self._bank.shelves[Granularity.SESSION].columns().sessions[mask])
 
+    def _current_facts(self) -> frozenset[int]:
+        if self._facts is None:
+            self._facts = frozenset(self.columns(Granularity.FACT).keys.tolist())
+        return self._facts
+
     def _shows(self, unit: MemoryUnit) -> bool:
         event_at = to_micros(unit.event_at)
         if self._as_of is not None and event_at > self._as_of:
+            return False
+        if unit.superseded_by is not None and not self._superseded and unit.key not in self._current_facts():
             return False
         created_at = to_micros(unit.created_at)
         return self._where is None or self._where(

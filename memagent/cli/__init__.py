@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from memagent._version import __version__
-from memagent.cli import changing, reading, transfer, upkeep
+from memagent.cli import changing, inferring, reading, transfer, upkeep
 from memagent.cli.group import Group
 
 # Values of variables do not belong in a traceback: they are what a user said.
@@ -34,6 +34,10 @@ _COMMANDS = {
         ("import", transfer.import_, "import ann.jsonl.gz --store other-store"),
         ("backup", transfer.backup, "backup ann.db --user ann"),
         ("forget", transfer.forget, "forget --user ann"),
+    ),
+    "Models": (
+        ("infer", inferring.infer, "infer --user ann --model http://127.0.0.1:8000"),
+        ("status", inferring.status, "status --user ann"),
     ),
     "Upkeep": (
         ("users", upkeep.users, "users --store memagent-store"),

@@ -16,7 +16,7 @@ from memagent.errors import InvalidInput
 
 if TYPE_CHECKING:
     from memagent.memory import Memory
-    from memagent.memory.replies import AddReply
+    from memagent.memory.replies import AddReply, Inference
 
 _SHOWN = 20  # rows of what was added; more are counted
 
@@ -51,6 +51,22 @@ def add(
     summaries: Annotated[
         bool, typer.Option(help="Write the summaries and keywords of sessions that this ends.")
     ] = True,
+    infer: Annotated[
+        bool,
+        typer.Option(
+            "--infer", help="Have a language model write facts and summaries of it.", rich_help_panel="Language model"
+        ),
+    ] = False,
+    model: options.ModelName = "",
+    wait: Annotated[
+        float,
+        typer.Option(
+            "--wait",
+            metavar="SECONDS",
+            help="How long to wait for it; what is left waits for `memagent infer`.",
+            rich_help_panel="Language model",
+        ),
+    ] = 120.0,
     store: options.Store = options.DEFAULT_STORE,
     encoder: options.EncoderName = None,
     precision: options.Precision = "float32",
@@ -58,6 +74,8 @@ def add(
     as_json: options.Json = False,
 ) -> None:
     """Remember a text, or the messages or sessions of a file, word for word."""
+    if infer and not model:
+        raise InvalidInput("--infer needs a language model", hint="name it with --model or MEMAGENT_MODEL")
     if (text is None) == (file is None):
         raise InvalidInput("pass either a text or --file", hint="for example: memagent add 'I moved.' --user ann")
     if file is not None and role is not None:
@@ -70,10 +88,12 @@ def add(
     }
     given = {name: value for name, value in labels.items() if value is not None}
     content = _from_file(file, given) if file is not None else {"messages": _said(text, role)}
-    with opened(store, encoder, precision, long_text, create=True) as memory:
-        reply = _stored(memory, content, given, user)
+    with opened(store, encoder, precision, long_text, create=True, llm=model if infer else None) as memory:
+        reply = _stored(memory, content, given, user, infer=infer)
         if summaries:
             memory.flush(user_id=user)
+        if infer:
+            reply["inference"] = memory.wait(user_id=user, timeout=wait)
     if as_json:
         output.write_json(reply)
     else:
@@ -91,10 +111,12 @@ def _from_file(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     return messages_or_sessions(file, given)
 
 
-def _stored(memory: Memory, content: Mapping[str, Any], given: Mapping[str, Any], user: str) -> AddReply:
+def _stored(
+    memory: Memory, content: Mapping[str, Any], given: Mapping[str, Any], user: str, *, infer: bool
+) -> AddReply:
     if "sessions" in content:
-        return memory.add_many(content["sessions"], user_id=user)
-    return memory.add(content["messages"], user_id=user, **given)
+        return memory.add_many(content["sessions"], user_id=user, infer=infer)
+    return memory.add(content["messages"], user_id=user, infer=infer, **given)
 
 
 def _show_added(reply: AddReply, user: str) -> None:
@@ -105,6 +127,17 @@ def _show_added(reply: AddReply, user: str) -> None:
     sessions = list(dict.fromkeys(done["session_id"] for done in results))
     where = f"session {sessions[0]!r}" if len(sessions) == 1 else output.plural(len(sessions), "session")
     output.say(f"{output.plural(len(results), 'turn')} stored for {user!r} in {where}")
+    if found := reply.get("inference"):
+        _show_inferred(found)
+
+
+def _show_inferred(found: Inference) -> None:
+    parts = [f"{found['done']:,} done"]
+    if left := found["queued"] + found["running"]:
+        parts.append(f"{left:,} left for `memagent infer`")
+    if found["failed"]:
+        parts.append(f"{found['failed']:,} failed, see `memagent status`")
+    output.say(f"language model: {', '.join(parts)}")
 
 
 def update(

@@ -25,6 +25,11 @@ LAZY = {
     "eval": Lazy("memagent.evals.cli:app", "Measure retrieval on public data sets."),
     "calibrate": Lazy("memagent.cli.calibrate:app", "Fit RF-Mem's thresholds to an encoder."),
     "bench": Lazy("memagent.bench.cli:bench", "Measure latency, throughput and memory."),
+    "import-from": Lazy("memagent.cli.import_from:app", "Take memories over from mem0 or LangGraph.", "Files"),
+    "mcp": Lazy("memagent.cli.mcp:mcp", "Serve the memory to MCP clients.", "Servers"),
+    "mcp-token": Lazy("memagent.cli.mcp:mcp_token", "Make a token for a user of the MCP server.", "Servers"),
+    "tune": Lazy("memagent.cli.tune:app", "Make training data by tree search, and tune models on it.", "Models"),
+    "serve": Lazy("memagent.cli.serve:app", "Serve what memagent can search to other programs.", "Servers"),
     "llm": Lazy("memagent.cli.llm:app", "Serve language models, and see what a server can do.", "Models"),
 }
 

@@ -71,6 +71,8 @@ def serve(
     if embedded == (model is not None):
         raise InvalidInput("name a model, or use --embedded", hint="one of the two")
     if embedded:
+        if context.args or lora or max_model_len is not None or log is not None:
+            raise InvalidInput("the embedded model takes --host, --port and --name only", hint="leave the others out")
         _serve_embedded(host, port, name)
         return
     from memagent.llm.vllm import VLLMServer

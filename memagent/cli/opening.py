@@ -53,11 +53,12 @@ def opened(
     long_text: Literal["windows", "truncate"],
     *,
     create: bool = False,
+    llm: str | None = None,
 ) -> Iterator[Memory]:
-    """The memory in a folder, which must be there unless ``create``. Raises NotFound."""
+    """The memory in a folder, which must be there unless ``create``; ``llm`` names a language model. NotFound."""
     if not create:
         must_exist(store)
-    with opened_with(store, load(model, precision, long_text)) as memory:
+    with opened_with(store, load(model, precision, long_text), model=llm) as memory:
         yield memory
 
 
@@ -70,12 +71,12 @@ def opened_without_encoder(store: Path) -> Iterator[Memory]:
 
 
 @contextmanager
-def opened_with(store: Path, encoder: Encoder | None) -> Iterator[Memory]:
+def opened_with(store: Path, encoder: Encoder | None, *, model: str | None = None) -> Iterator[Memory]:
     """The memory in a folder, with an encoder that is loaded already, if one will be needed."""
     from memagent.memory import Memory
 
     # No background work: a command ends as soon as it has answered, and says itself when summaries are due.
-    with Memory(store, encoder=encoder, background=False) as memory:
+    with Memory(store, encoder=encoder, background=False, model=model) as memory:
         yield memory
 
 

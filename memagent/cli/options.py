@@ -55,7 +55,7 @@ LongText: TypeAlias = Annotated[
     ),
 ]
 
-Unit: TypeAlias = Literal["turn", "session", "summary", "keywords", "combination"]
+Unit: TypeAlias = Literal["turn", "session", "summary", "keywords", "combination", "fact"]
 RetrieverName: TypeAlias = Annotated[
     str,
     typer.Option("--retriever", "-r", metavar="NAME", help="bm25, dense or hybrid, or 'NAME\\[param=value,...]'."),
@@ -67,6 +67,20 @@ Filter: TypeAlias = Annotated[
 ]
 AsOf: TypeAlias = Annotated[
     str | None, typer.Option("--as-of", metavar="TIME", help="Only what was said at this time or before.")
+]
+Superseded: TypeAlias = Annotated[
+    bool, typer.Option("--superseded", help="Facts too of which others have taken the place.")
+]
+ModelName: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        envvar="MEMAGENT_MODEL",
+        metavar="MODEL",
+        help="The language model: a server's URL, 'embedded', or PROVIDER:NAME.",
+        rich_help_panel="Language model",
+        show_default=False,
+    ),
 ]
 Metadata: TypeAlias = Annotated[
     list[str] | None,

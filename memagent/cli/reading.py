@@ -23,6 +23,7 @@ def search(
     granularity: options.Granularity = "turn",
     filter_: options.Filter = None,
     as_of: options.AsOf = None,
+    superseded: options.Superseded = False,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", help="Pass over what would exceed this many tokens in all.")
     ] = None,
@@ -45,6 +46,7 @@ def search(
             granularity=granularity,
             filters=filters,
             as_of=moment,
+            superseded=superseded,
             max_tokens=max_tokens,
             explain=explain,
         )
@@ -110,6 +112,7 @@ def context(
     granularity: options.Granularity = "turn",
     filter_: options.Filter = None,
     as_of: options.AsOf = None,
+    superseded: options.Superseded = False,
     store: options.Store = options.DEFAULT_STORE,
     encoder: options.EncoderName = None,
     precision: options.Precision = "float32",
@@ -129,6 +132,7 @@ def context(
             granularity=granularity,
             filters=filters,
             as_of=moment,
+            superseded=superseded,
         )
     if as_json:
         output.write_json({"context": text})
@@ -174,6 +178,7 @@ def list_(
     granularity: options.Granularity = "turn",
     filter_: options.Filter = None,
     as_of: options.AsOf = None,
+    superseded: options.Superseded = False,
     top_k: Annotated[int, typer.Option("--top-k", "-k", help="How many at most, the first stored first.")] = 100,
     every: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
     store: options.Store = options.DEFAULT_STORE,
@@ -186,7 +191,12 @@ def list_(
     filters, moment = options.as_filter(filter_), options.as_time(as_of, "--as-of")
     with opened(store, encoder, precision, long_text) as memory:
         reply = memory.get_all(
-            user_id=user, granularity=granularity, filters=filters, as_of=moment, top_k=None if every else top_k
+            user_id=user,
+            granularity=granularity,
+            filters=filters,
+            as_of=moment,
+            superseded=superseded,
+            top_k=None if every else top_k,
         )
     if as_json:
         output.write_json(reply)

@@ -11,34 +11,39 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from memagent.memory import changing, deriving, describing, forgetting, portable, reading, reindexing, writing
+from memagent.memory import (
+    changing,
+    describing,
+    reading,
+    writing,
+)
 from memagent.memory.background import Deriver
 from memagent.memory.core import KEPT_UNITS, Core, positive
 from memagent.memory.flow import Flow, T, run_async
+from memagent.memory.inferrer import Inferrer
 from memagent.memory.messages import MAX_MESSAGE_BYTES, MessagesInput, SessionInput
-from memagent.memory.portable import Exported, Imported
+from memagent.memory.queueing import Inferring
 from memagent.memory.replies import (
     AddReply,
     ChangeReply,
     DeletedReply,
-    Erased,
     HistoryEntry,
     Item,
     ListReply,
     SearchReply,
-    Verified,
 )
+from memagent.memory.upkeep import AsyncUpkeep
 from memagent.records import Granularity
 from memagent.retrievers.association import Association
-from memagent.stores.sqlite import checked_user_id
 
 if TYPE_CHECKING:
     from memagent.encoders.port import Encoder
+    from memagent.llm.model import ModelLike
     from memagent.retrievers.port import Retriever
     from memagent.stores.port import MemoryStore
 
 
-class AsyncMemory:
+class AsyncMemory(AsyncUpkeep):
     """The twin of :class:`~memagent.Memory` for event loops: the same verbs, awaited.
 
     The work of a call runs in this object's own threads (``workers`` of them), so the loop is never blocked. Nothing is
@@ -52,7 +57,9 @@ class AsyncMemory:
     ``session_vectors``: "mean" of a session's turns (kept up to date with each turn), or of its "text" (computed when
     it is closed). ``background``: write summaries and keywords of sessions that the start of the next one has closed,
     when the memory is not in use. ``association``: how closed sessions are linked to earlier ones, for the retriever
-    "memgas"; None not at all. ``store``: another place to keep histories.
+    "memgas"; None not at all. ``store``: another place to keep histories. ``model``: a language model that writes
+    facts, summaries and keywords of what is added with ``infer=True``: a LangChain chat model, a
+    :class:`memagent.llm.Model`, the URL of a server, or a name; ``inferring``: what it writes, and how.
 
     Making one opens and reads nothing. Safe from several threads; several processes may use one directory.
     """
@@ -71,6 +78,8 @@ class AsyncMemory:
         background: bool = True,
         association: Association | None = Association(),  # noqa: B008  # immutable
         store: MemoryStore | None = None,
+        model: ModelLike | None = None,
+        inferring: Inferring = Inferring(),  # noqa: B008  # immutable
         workers: int = 8,
     ) -> None:
         self._core = Core(
@@ -85,10 +94,14 @@ class AsyncMemory:
             background=background,
             association=association,
             store=store,
+            model=model,
+            inferring=inferring,
         )
         self._deriver = Deriver(self._core)
         if background:
             self._core.on_closed = self._deriver.schedule
+        if model is not None:
+            self._core.inferrer = Inferrer(self._core)
         self._workers = int(positive(workers, "workers"))
         self._process = 0
         self._begin_threads()
@@ -100,7 +113,7 @@ class AsyncMemory:
             self._process = os.getpid()
 
     async def _run(self, flow: Flow[T]) -> T:
-        self._core.refuse_if_closed()
+        self._core.begin()
         self._begin_threads()
         try:
             return await run_async(flow, self._executor)
@@ -118,6 +131,7 @@ class AsyncMemory:
         timestamp: datetime | str | None = None,
         metadata: Mapping[str, Any] | None = None,
         infer: bool = False,
+        wait: bool | float = False,
     ) -> AddReply:
         """Remember messages, word for word; durable when this returns.
 
@@ -125,6 +139,11 @@ class AsyncMemory:
         ``name``, ``timestamp``, ``id``), a LangChain message, or a list of these. They become turns of the session
         ``session_id`` (None: a new session), said at ``timestamp`` (None: now; never naive) unless they carry a
         time. A reply to the session's last turn completes that turn. One result for each turn added or completed.
+
+        ``infer``: have this memory's language model write the facts that the messages tell and, when the session is
+        closed, its summary and keywords. That is queued with the messages, and done in the background: see
+        :meth:`inference`. ``wait``: until it is done, or for so many seconds; ``inference`` in the reply says how it
+        ended.
 
         Raises InvalidInput (and its kinds) for what cannot be stored, StoreError if the file cannot be written;
         then nothing of the call is stored.
@@ -139,24 +158,29 @@ class AsyncMemory:
                 timestamp=timestamp,
                 metadata=metadata,
                 infer=infer,
+                wait=wait,
             )
         )
 
-    async def add_many(self, sessions: Iterable[SessionInput], *, user_id: str) -> AddReply:
+    async def add_many(
+        self, sessions: Iterable[SessionInput], *, user_id: str, infer: bool = False, wait: bool | float = False
+    ) -> AddReply:
         """Remember whole sessions in one transaction, and close them.
 
         A session is a :class:`~memagent.Session` or a dict with ``messages`` and optional ``session_id``,
         ``timestamp``, ``agent_id``, ``metadata``.
         """
-        return await self._run(writing.add_many(self._core, sessions, user_id=user_id))
+        return await self._run(writing.add_many(self._core, sessions, user_id=user_id, infer=infer, wait=wait))
 
-    async def close_session(self, session_id: str, *, user_id: str) -> AddReply:
+    async def close_session(
+        self, session_id: str, *, user_id: str, infer: bool = False, wait: bool | float = False
+    ) -> AddReply:
         """Say that a session is over; writes its summary and keywords and returns them.
 
         A session is also closed by the start of the user's next one; its summary and keywords are then written in
         the background. Raises NotFound for an unknown session.
         """
-        return await self._run(writing.close_session(self._core, session_id, user_id=user_id))
+        return await self._run(writing.close_session(self._core, session_id, user_id=user_id, infer=infer, wait=wait))
 
     async def describe_session(
         self, session_id: str, *, user_id: str, summary: str | None = None, keywords: str | None = None
@@ -170,10 +194,6 @@ class AsyncMemory:
             describing.describe_session(self._core, session_id, user_id=user_id, summary=summary, keywords=keywords)
         )
 
-    async def flush(self, *, user_id: str) -> int:
-        """Write all summaries, keywords and links that are due now; how many units were written."""
-        return len(await self._run(deriving.derive_sessions(self._core, checked_user_id(user_id))))
-
     async def search(
         self,
         query: str,
@@ -184,15 +204,18 @@ class AsyncMemory:
         granularity: Granularity | str | None = None,
         filters: Mapping[str, Any] | None = None,
         as_of: datetime | str | None = None,
+        superseded: bool = False,
         max_tokens: int | None = None,
         explain: bool = False,
     ) -> SearchReply:
         """The user's memories that answer ``query``, best first: ``top_k`` of them, or all if there are fewer.
 
         ``retriever``: a name (see ``memagent.retrievers.names()``) or a retriever; None is this memory's own.
-        ``granularity``: "turn" (default), "session", "summary", "keywords" or "combination". ``filters``: see
-        :mod:`memagent.bank.filters`; they act inside the search. ``as_of`` hides what was said later. ``max_tokens``
-        passes over results that do not fit. ``explain`` adds ``score_details`` to each result, and a ``trace``.
+        ``granularity``: "turn" (default; "session" for a retriever that ranks sessions only), "session", "summary",
+        "keywords", "combination" or "fact". ``filters``: see :mod:`memagent.bank.filters`; they act inside the search.
+        ``as_of`` hides what was said later. ``superseded``: facts too of which others have taken the place.
+        ``max_tokens`` passes over results that do not fit. ``explain`` adds ``score_details`` to each result, and a
+        ``trace``.
 
         Raises UnknownUser if nothing is stored for the user, InvalidInput (and its kinds) for unusable arguments.
         """
@@ -206,6 +229,7 @@ class AsyncMemory:
                 granularity=granularity,
                 filters=filters,
                 as_of=as_of,
+                superseded=superseded,
                 max_tokens=max_tokens,
                 explain=explain,
             )
@@ -222,6 +246,7 @@ class AsyncMemory:
         granularity: Granularity | str | None = None,
         filters: Mapping[str, Any] | None = None,
         as_of: datetime | str | None = None,
+        superseded: bool = False,
     ) -> str:
         """A block of text for a prompt: the memories that answer ``query``, dated, in the order they were said.
 
@@ -238,6 +263,7 @@ class AsyncMemory:
                 granularity=granularity,
                 filters=filters,
                 as_of=as_of,
+                superseded=superseded,
             )
         )
 
@@ -253,11 +279,18 @@ class AsyncMemory:
         filters: Mapping[str, Any] | None = None,
         top_k: int | None = 100,
         as_of: datetime | str | None = None,
+        superseded: bool = False,
     ) -> ListReply:
         """A user's memories in the order they were stored, the first ``top_k`` (None: all), and how many there are."""
         return await self._run(
             reading.get_all(
-                self._core, user_id=user_id, granularity=granularity, filters=filters, top_k=top_k, as_of=as_of
+                self._core,
+                user_id=user_id,
+                granularity=granularity,
+                filters=filters,
+                top_k=top_k,
+                as_of=as_of,
+                superseded=superseded,
             )
         )
 
@@ -292,49 +325,11 @@ class AsyncMemory:
         """What happened to a memory, oldest first; also after it was deleted, then without texts."""
         return await self._run(reading.history(self._core, memory_id, user_id=user_id))
 
-    async def forget_user(self, *, user_id: str) -> Erased:
-        """Erase a user: text, vectors, history, the id itself, cached vectors. Returns what was erased.
-
-        Handles that other processes hold get UserForgotten. Raises UnknownUser if there is nothing to erase.
-        """
-        return await self._run(forgetting.forget_user(self._core, user_id=user_id))
-
-    async def export(self, path: str | Path, *, user_id: str) -> Exported:
-        """Write all of a user's memory as JSON Lines (gzip-compressed if the name ends in ``.gz``)."""
-        return await self._run(portable.export(self._core, path, user_id=user_id))
-
-    async def import_(self, path: str | Path, *, user_id: str | None = None) -> Imported:
-        """Read what :meth:`export` wrote, into the same user or into ``user_id``; all of it or nothing.
-
-        Raises DataError, naming the line, for a file that is damaged, and DuplicateId if any of it is stored already.
-        """
-        return await self._run(portable.import_(self._core, path, user_id=user_id))
-
-    async def backup(self, path: str | Path, *, user_id: str) -> str:
-        """Copy a user's file, vectors included, while it is in use. Returns the path."""
-        return await self._run(portable.backup(self._core, path, user_id=user_id))
-
-    async def users(self) -> list[str]:
-        """The ids of all users, sorted."""
-        return await self._run(reading.users(self._core))
-
-    async def stats(self, *, user_id: str | None = None) -> dict[str, Any]:
-        """How much is stored: for one user, or (without one) how many users there are."""
-        return await self._run(reading.stats(self._core, user_id=user_id))
-
-    async def verify(self, *, user_id: str | None = None) -> Verified:
-        """Check one user's file and open indexes, or everybody's; problems are reported, not raised."""
-        return await self._run(reading.verify(self._core, user_id=user_id))
-
-    async def reindex(self, *, user_id: str) -> int:
-        """Embed a user's memories again with this memory's encoder; how many there were."""
-        return await self._run(reindexing.reindex(self._core, user_id=user_id))
-
     async def close(self) -> None:
         """Close all files; later calls raise. What was acknowledged is on disk already."""
         loop = asyncio.get_running_loop()
         self._core.closed = True
-        for step in (self._deriver.stop, self._executor.shutdown, self._core.banks.close):
+        for step in (self._core.stop_inferring, self._deriver.stop, self._executor.shutdown, self._core.banks.close):
             await loop.run_in_executor(None, step)
 
     async def __aenter__(self) -> AsyncMemory:

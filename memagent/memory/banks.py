@@ -44,9 +44,13 @@ class Banks:
         _ALL.add(self)
 
     @contextmanager
-    def lease(self, user_id: str, *, create: bool = False) -> Iterator[MemoryBank]:
-        """A user's bank for the length of a block; it is not closed meanwhile. Raises UnknownUser."""
-        with self._leased(owner_of(user_id), lambda: self._store.open(user_id, create=create)) as bank:
+    def lease(self, user_id: str, *, create: bool = False, keep: bool = True) -> Iterator[MemoryBank]:
+        """A user's bank for the length of a block; it is not closed meanwhile. Raises UnknownUser.
+
+        ``keep=False``, for those who go through all users: one that was not open is closed again, and takes the place
+        of no other.
+        """
+        with self._leased(owner_of(user_id), lambda: self._store.open(user_id, create=create), keep=keep) as bank:
             yield bank
 
     @contextmanager
@@ -56,8 +60,8 @@ class Banks:
             yield bank
 
     @contextmanager
-    def _leased(self, owner: str, opener: Callable[[], UserStore]) -> Iterator[MemoryBank]:
-        lease = self._take(owner, opener)
+    def _leased(self, owner: str, opener: Callable[[], UserStore], *, keep: bool = True) -> Iterator[MemoryBank]:
+        lease = self._take(owner, opener, keep=keep)
         try:
             yield lease.bank
         except BaseException as error:
@@ -68,21 +72,21 @@ class Banks:
         finally:
             self._give_back(lease)
 
-    def _take(self, owner: str, opener: Callable[[], UserStore]) -> _Lease:
+    def _take(self, owner: str, opener: Callable[[], UserStore], *, keep: bool) -> _Lease:
         with self._mutex:
-            lease = self._used(owner)
+            lease = self._used(owner, keep=keep)
             if lease is None:
                 gate = self._gates.setdefault(owner, threading.Lock())
         if lease is None:
             # Opening may have to wait for other processes; meanwhile the other users go on.
             with gate:
-                lease = self._opened(owner, opener)
+                lease = self._opened(owner, opener, keep=keep)
         self._evict()
         return lease
 
-    def _opened(self, owner: str, opener: Callable[[], UserStore]) -> _Lease:
+    def _opened(self, owner: str, opener: Callable[[], UserStore], *, keep: bool) -> _Lease:
         with self._mutex:
-            lease = self._used(owner)  # another thread may have opened it at this gate
+            lease = self._used(owner, keep=keep)  # another thread may have opened it at this gate
         if lease is not None:
             return lease
         try:
@@ -91,19 +95,20 @@ class Banks:
             with self._mutex:
                 self._gates.pop(owner, None)
         with self._mutex:
-            if self._closed or owner in self._open:
+            if self._closed or owner in self._open or not keep:
                 new.leaving = True
             else:
                 self._open[owner] = new
             new.users = 1
         return new
 
-    def _used(self, owner: str) -> _Lease | None:
+    def _used(self, owner: str, *, keep: bool) -> _Lease | None:
         if self._closed:
             raise InvalidInput("this memory is closed", hint="make a new Memory on the same path")
         lease = self._open.get(owner)
         if lease is not None:
-            self._open.move_to_end(owner)
+            if keep:
+                self._open.move_to_end(owner)
             lease.users += 1
         return lease
 

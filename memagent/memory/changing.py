@@ -17,13 +17,17 @@ from memagent.memory.association import Graph, writing
 from memagent.memory.core import Core
 from memagent.memory.deriving import derive_sessions, write_metadata
 from memagent.memory.describing import checked_text, rewrite
+from memagent.memory.documents import SESSION as DOCUMENTS
+from memagent.memory.documents import family
+from memagent.memory.facts import draft_of, drop_facts, relabel_facts
 from memagent.memory.flow import Flow, run
 from memagent.memory.forgetting import forget_texts
-from memagent.memory.ingest import lexical_terms
 from memagent.memory.messages import as_label, as_metadata
+from memagent.memory.queueing import blank_reasons, session_changed
 from memagent.memory.reading import memory_of, no_memory
 from memagent.memory.replies import ChangeReply, DeletedReply
 from memagent.memory.sessions import DERIVED, derived_keys, drop_derived, gathered_from, write_own_unit
+from memagent.memory.terms import lexical_terms
 from memagent.records import Granularity, MemoryUnit, to_micros, utc_now
 from memagent.stores.port import ReadTransaction, SessionState, UnitDraft, WriteTransaction
 from memagent.stores.sqlite import checked_user_id
@@ -65,6 +69,7 @@ def update(
 
     owner, session_id = yield write
     yield partial(_derive_again, core, owner, [session_id])
+    core.inference_due(owner)
     return _updated(memory_id)
 
 
@@ -108,16 +113,24 @@ def _replace(
     """Write a unit's new content; the texts whose vectors are of no more use."""
     if unit.granularity is Granularity.SESSION:
         raise InvalidInput("a session's text is that of its turns", hint="update its turns, or delete the session")
+    if unit.granularity is Granularity.DOCUMENT:
+        raise InvalidInput("a document has a value, not a text", hint="put another value under its key")
     if unit.granularity is Granularity.COMBINATION:
         raise InvalidInput("a combination's text is that of its parts", hint="update the summary or the keywords")
     state = _session_of(transaction, unit.session_id)
+    now = to_micros(utc_now())
+    if unit.granularity is Granularity.FACT:
+        labels = unit.metadata if metadata is None else metadata
+        draft = draft_of(unit, at=now, metadata=labels, agent_id=unit.agent_id, text=text, vector=vector)
+        transaction.replace_unit(unit.key, draft, old_text=unit.text)
+        return [] if vector is None else [unit.text]
     draft = UnitDraft(
         id=unit.id,
         session=state.number,
         granularity=unit.granularity,
         text=unit.text if text is None else text,
         event_at=to_micros(unit.event_at),
-        at=to_micros(utc_now()),
+        at=now,
         sources=unit.source_ids,
         roles=unit.roles,
         agent_id=unit.agent_id,
@@ -127,9 +140,10 @@ def _replace(
     )
     if vector is None:
         transaction.replace_unit(unit.key, draft, old_text=unit.text)
-        if unit.granularity is Granularity.TURN:
-            write_metadata(transaction, state, now=draft.at)
-        return []
+        if unit.granularity is not Granularity.TURN:
+            return []
+        write_metadata(transaction, state, now=now)
+        return relabel_facts(transaction, state, unit.key, now=now)
     turns = transaction.keys_of(state.number, Granularity.TURN) if state.derived else []
     old = [unit.text, *embedded_texts([turn.text for turn in transaction.units(turns)])]
     graph.leave([state.number])
@@ -137,13 +151,14 @@ def _replace(
     transaction.replace_unit(unit.key, draft, old_text=unit.text)
     if state.vector_sum is not None:
         state = replace(state, vector_sum=state.vector_sum - np.frombuffer(before, "<f4") + vector)
-    return old + _refresh(transaction, state)
+    return old + drop_facts(transaction, state.number, [unit.key], now=now) + _refresh(transaction, state)
 
 
 def _refresh(transaction: WriteTransaction, state: SessionState) -> list[str]:
     """Bring a session and its unit up to date with the turns it has now; derived texts go, to be written anew."""
     dropped = drop_derived(transaction, state.number)
     transaction.save_session(replace(state, derived=False))
+    session_changed(transaction, state, now=to_micros(utc_now()))
     (unit,) = transaction.units([state.unit], whole=False)
     turns = gathered_from(transaction, state.number)
     write_own_unit(transaction, state, unit, turns, now=to_micros(utc_now()), vector=None)
@@ -164,6 +179,7 @@ def delete(core: Core, memory_id: str, *, user_id: str | None) -> Flow[ChangeRep
 
     owner, session_id = yield write
     yield partial(_derive_again, core, owner, [session_id])
+    core.inference_due(owner)
     return ChangeReply(id=memory_id, event="DELETE", message="the memory was deleted")
 
 
@@ -186,6 +202,7 @@ def delete_all(
 
     units = yield write
     yield partial(_derive_again, core, user_id, list(dict.fromkeys(unit.session_id for unit in units)))
+    core.inference_due(user_id)
     count = len(units)
     return DeletedReply(deleted=count, message=f"{count} memories were deleted")
 
@@ -206,6 +223,11 @@ def _remove(transaction: WriteTransaction, graph: Graph, units: Sequence[MemoryU
     now = to_micros(utc_now())
     texts: list[str] = []
     for state, members in zip(states, by_session.values(), strict=True):
+        if all(unit.granularity in (Granularity.FACT, Granularity.DOCUMENT) for unit in members):
+            removed = family(transaction, members) if state.id == DOCUMENTS else members
+            texts += _embedded(transaction, removed, [])
+            transaction.delete_units([unit.key for unit in removed], at=now)
+            continue
         if all(unit.granularity in DERIVED for unit in members):
             # What a combination says is what its parts say.
             said = transaction.units(transaction.keys_of(state.number, Granularity.COMBINATION))
@@ -218,7 +240,9 @@ def _remove(transaction: WriteTransaction, graph: Graph, units: Sequence[MemoryU
         gone = turns if whole else [unit for unit in members if unit.granularity is Granularity.TURN]
         derived = transaction.units(derived_keys(transaction, state.number), whole=False)
         texts += _embedded(transaction, [*gone, *derived], turns)
+        texts += drop_facts(transaction, state.number, [unit.key for unit in gone], now=now, at=now)
         _remove_turns(transaction, state, gone, turns, now)
+    blank_reasons(transaction)
     return texts
 
 

@@ -19,6 +19,7 @@ from memagent.files import directory_to_use
 from memagent.index import checked_vectors
 from memagent.memory.banks import Banks
 from memagent.memory.flow import Flow
+from memagent.memory.queueing import Inferring
 from memagent.records import Granularity
 from memagent.retrievers.association import Association
 from memagent.stores.port import MemoryStore, UserStore
@@ -26,6 +27,8 @@ from memagent.stores.sqlite import MemoryOnlyStore, SQLiteStore
 
 if TYPE_CHECKING:
     from memagent.encoders.port import Encoder
+    from memagent.llm.model import Model, ModelLike
+    from memagent.memory.inferrer import Inferrer
     from memagent.records import Vector, Vectors
     from memagent.retrievers.port import Retriever
 
@@ -51,6 +54,8 @@ class Core:
         background: bool,
         association: Association | None,
         store: MemoryStore | None,
+        model: ModelLike | None = None,
+        inferring: Inferring | None = None,
     ) -> None:
         self._encoder = encoder
         self._encoder_lock = threading.Lock()
@@ -74,6 +79,11 @@ class Core:
         self.last_used = time.monotonic()
         self.closed = False
         self.on_closed: Callable[[str], None] | None = None
+        if inferring is not None and not isinstance(inferring, Inferring):
+            raise InvalidInput(f"inferring is {inferring!r:.100}", hint="pass an Inferring")
+        self.inferring = inferring or Inferring()
+        self.model = None if model is None else _model(model)
+        self.inferrer: Inferrer | None = None
 
     def _bank(self, store: UserStore) -> MemoryBank:
         return MemoryBank(store, lambda: (self.encoder.fingerprint, self.encoder.dim))
@@ -147,6 +157,22 @@ class Core:
         """Note that the memory is in use: background work waits for a pause."""
         self.last_used = time.monotonic()
 
+    def begin(self) -> None:
+        """At the start of a call: refuse it if the memory is closed, and have the work of earlier processes done."""
+        self.refuse_if_closed()
+        if self.inferrer is not None and self.background:
+            self.inferrer.begin()
+
+    def stop_inferring(self) -> None:
+        """End the calls to the language model; what they were about stays in the queue."""
+        if self.inferrer is not None:
+            self.inferrer.stop()
+
+    def inference_due(self, user_id: str) -> None:
+        """Say that there may be something for a language model to write of a user."""
+        if self.inferrer is not None and self.background:
+            self.inferrer.schedule(user_id)
+
     def closed_session(self, user_id: str) -> None:
         """Say that a user has a closed session whose summary is due."""
         if self.on_closed is not None:
@@ -157,6 +183,17 @@ def _store_at(path: object, timeout: float) -> MemoryStore:
     if isinstance(path, str) and path == ":memory:":
         return MemoryOnlyStore(timeout=timeout)
     return SQLiteStore(directory_to_use(path, "the path of the memory"), timeout=timeout)
+
+
+def _model(model: ModelLike) -> Model:
+    from memagent.llm.model import Model, as_model  # not needed by those who have no model
+    from memagent.llm.wire import Wire
+
+    if not isinstance(model, str | Model | Wire) and not hasattr(model, "ainvoke"):
+        raise InvalidInput(
+            f"model is {model!r:.100}", hint="pass a memagent.llm.Model, a LangChain chat model, a URL or a name"
+        )
+    return as_model(model)
 
 
 def positive(value: Any, what: str) -> float:

@@ -14,8 +14,9 @@ from memagent.memory.association import Graph, associate, writing
 from memagent.memory.core import Core
 from memagent.memory.flow import Flow
 from memagent.memory.ids import memory_id
-from memagent.memory.ingest import Stored, lexical_terms
+from memagent.memory.ingest import Stored
 from memagent.memory.sessions import DERIVED, derived_keys, drop_derived, gathered_from
+from memagent.memory.terms import lexical_terms
 from memagent.records import Granularity, to_micros, utc_now
 from memagent.stores.port import ReadTransaction, SessionState, UnitDraft, WriteTransaction
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from memagent.errors import InvalidInput, NotFound, StoreBusy
 from memagent.granularity import Derived, combined
@@ -15,11 +15,12 @@ from memagent.memory.deriving import DerivedUnit, derived_units, embedded, turn_
 from memagent.memory.flow import Flow
 from memagent.memory.ingest import Stored
 from memagent.memory.messages import as_label
+from memagent.memory.queueing import described_otherwise
 from memagent.memory.reading import no_memory
 from memagent.memory.replies import AddReply, event
 from memagent.memory.sessions import derived_keys
 from memagent.records import Granularity, MemoryUnit
-from memagent.stores.port import ReadTransaction, SessionState
+from memagent.stores.port import ReadTransaction, SessionState, WriteTransaction
 from memagent.stores.sqlite import checked_user_id
 
 
@@ -65,6 +66,14 @@ class _Basis(NamedTuple):
     derived: dict[Granularity, MemoryUnit] | None
 
 
+Agrees: TypeAlias = Callable[[WriteTransaction, SessionState], bool]
+
+
+def _described_by_hand(transaction: WriteTransaction, state: SessionState) -> bool:
+    described_otherwise(transaction, state)
+    return True
+
+
 def rewrite(
     core: Core,
     user_id: str,
@@ -73,11 +82,13 @@ def rewrite(
     *,
     memory_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    agrees: Agrees = _described_by_hand,
 ) -> Flow[list[Stored]]:
     """Replace derived texts of a session; what else is due, or says the same, is written with them.
 
-    ``memory_id``: of the one unit that is meant, which must be there; ``metadata``: what it gets. Raises NotFound,
-    InvalidInput for a session that is not closed, StoreBusy if others keep changing it.
+    ``memory_id``: of the one unit that is meant, which must be there; ``metadata``: what it gets. ``agrees`` is asked
+    inside the transaction, and may write; if it refuses, nothing else is written. Raises NotFound, InvalidInput for a
+    session that is not closed, StoreBusy if others keep changing it.
     """
     deadline = time.monotonic() + core.timeout
     while time.monotonic() < deadline:
@@ -87,7 +98,7 @@ def rewrite(
             raise no_memory(memory_id)
         units: dict[Granularity, DerivedUnit] = yield partial(_units, core, basis, given)
         labels = {} if metadata is None else dict.fromkeys(given, metadata)
-        written: list[Stored] | None = yield partial(_write, core, user_id, session_id, basis, units, labels)
+        written: list[Stored] | None = yield partial(_write, core, user_id, session_id, basis, units, labels, agrees)
         if written is not None:
             return written
     raise StoreBusy("other writers keep changing the session", hint="try again")
@@ -136,6 +147,7 @@ def _write(
     basis: _Basis,
     units: Mapping[Granularity, DerivedUnit],
     metadata: Mapping[Granularity, Mapping[str, Any]],
+    agrees: Agrees,
 ) -> list[Stored] | None:
     """Write units in one transaction; None if what they were written upon has changed meanwhile."""
     with core.banks.lease(user_id) as bank, writing(core, bank) as (transaction, graph):
@@ -143,6 +155,8 @@ def _write(
             return None
         bank.check_encoder()
         state = closed_session(transaction, session_id)
+        if not agrees(transaction, state):
+            return []
         graph.leave([state.number])
         written = write_derived(transaction, graph, bank, state, units, metadata)
         core.forget_texts([unit.text for granularity, unit in (basis.derived or {}).items() if granularity in units])

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memagent.errors import DataError, InvalidInput
+from memagent.memory import documents
+from memagent.memory.inferred_lines import JobLine, Superseded, read_job, read_superseded, read_valid_from
 from memagent.memory.messages import as_metadata
 from memagent.records import Attachment, Granularity, Message, as_utc, to_micros
-from memagent.stores.port import Change, UnitDraft
+from memagent.stores.port import SUPERSEDE, Change, UnitDraft
 from memagent.stores.sqlite_errors import translate_os
 
 FORMAT = 1
+INFERRED_FORMAT = 2
+"""Of an export that tells of what a language model writes, or of documents: earlier versions cannot read it."""
 _HINT = "is the file a memagent export, and undamaged?"
 
 
@@ -78,6 +82,13 @@ class Fields:
             raise self._refusal(name, value, "true or false")
         return value
 
+    def count(self, name: str) -> int:
+        """A whole number of at least 0."""
+        value = self.value(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+            raise self._refusal(name, value, "a whole number of at least 0")
+        return value
+
     def moment(self, name: str) -> datetime:
         """A time with its zone."""
         try:
@@ -85,11 +96,17 @@ class Fields:
         except InvalidInput as error:
             raise self.fault(error.message) from None
 
-    def metadata(self, name: str) -> dict[str, Any]:
-        """An object that can be stored."""
+    def record(self, name: str) -> dict[str, Any]:
+        """An object of any size."""
         value = self.value(name)
         if not isinstance(value, dict):
             raise self._refusal(name, value, "an object")
+        self._text(json.dumps(value, ensure_ascii=False), name)
+        return value
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        """An object that can be stored as metadata."""
+        value = self.record(name)
         try:
             return as_metadata(value)
         except InvalidInput as error:
@@ -133,6 +150,10 @@ class Contents:
         self.messages: list[tuple[str, Message, int]] = []
         """The turn that holds each message, the message, and when it was stored (microseconds)."""
         self.changes: list[Change] = []
+        self.superseded: dict[str, Superseded] = {}
+        """Facts that others have superseded, by their ids."""
+        self.jobs: dict[str, JobLine] = {}
+        """What a language model is to write, by the ids of the units it is about."""
         self._message_ids: set[str] = set()
         self._ulids: set[str] = set()
 
@@ -144,6 +165,7 @@ class Contents:
             "unit": self._unit,
             "message": self._message,
             "change": self._change,
+            "job": self._job,
         }
         if kind not in takers:
             raise fields.fault(f"the type {kind!r:.100} is not one of {', '.join(takers)}")
@@ -153,9 +175,10 @@ class Contents:
         """Check the first line and take it in."""
         if fields.value("type") != "header":
             raise fields.fault("the first line is not a header")
-        if fields.value("format") != FORMAT:
+        if fields.value("format") not in (FORMAT, INFERRED_FORMAT) or isinstance(fields.value("format"), bool):
             raise fields.fault(
-                f"the format is {fields.value('format')!r:.100}, not {FORMAT}; a newer memagent may know it"
+                f"the format is {fields.value('format')!r:.100}, not {FORMAT} or {INFERRED_FORMAT}; a newer memagent "
+                "may know it"
             )
         self.user_id = fields.name("user_id")
 
@@ -177,6 +200,9 @@ class Contents:
         granularity = fields.name("granularity")
         if granularity not in list(Granularity):
             raise fields.fault(f"the granularity {granularity!r:.100} is unknown")
+        is_document = granularity == Granularity.DOCUMENT
+        metadata = fields.record("metadata") if is_document else fields.metadata("metadata")
+        self._check_document(fields, is_document, session, ulid, metadata)
         draft = UnitDraft(
             id=identifier,
             session=0,
@@ -188,8 +214,11 @@ class Contents:
             sources=fields.texts("source_ids"),
             roles=fields.texts("roles"),
             agent_id=fields.text_or_none("agent_id"),
-            metadata=fields.metadata("metadata"),
+            metadata=metadata,
+            valid_from=read_valid_from(fields) if granularity == Granularity.FACT else None,
         )
+        if granularity == Granularity.FACT and (superseded := read_superseded(fields)):
+            self.superseded[identifier] = superseded
         if draft.granularity is Granularity.TURN:
             self.turns.setdefault(session, []).append(identifier)
         elif draft.granularity is Granularity.SESSION and self.own_units.setdefault(session, identifier) != identifier:
@@ -197,6 +226,16 @@ class Contents:
         self._ulids.add(ulid)
         self.units[identifier] = draft
         self.session_of[identifier] = session
+
+    @staticmethod
+    def _check_document(
+        fields: Fields, is_document: bool, session: str, name: str, metadata: Mapping[str, Any]
+    ) -> None:
+        """Raise DataError for a document that cannot be one, and for what stands among documents and is none."""
+        if is_document != (session == documents.SESSION):
+            raise fields.fault(f"documents, and nothing else, belong to the session {documents.SESSION!r}")
+        if is_document and not documents.is_sound(name, fields.text("text"), metadata):
+            raise fields.fault("the document's id, text and metadata contradict each other")
 
     def _message(self, fields: Fields) -> None:
         unit, identifier = fields.name("unit"), fields.name("id")
@@ -218,16 +257,29 @@ class Contents:
 
     def _change(self, fields: Fields) -> None:
         event = fields.text("event")
-        if event not in ("ADD", "UPDATE", "DELETE"):
+        if event not in ("ADD", "UPDATE", "DELETE", SUPERSEDE):
             raise fields.fault(f"the event {event!r:.100} is unknown")
         at = to_micros(fields.moment("at"))
         self.changes.append(Change(fields.name("unit"), event, fields.text_or_none("old_text"), None, at))
 
+    def _job(self, fields: Fields) -> None:
+        line = read_job(fields)
+        about = Granularity.TURN if line.kind == "facts" else Granularity.SESSION
+        if line.unit in self.jobs or line.unit not in self.units or self.units[line.unit].granularity is not about:
+            raise fields.fault(f"there is no {about} {line.unit!r:.100}, or it has two jobs")
+        self.jobs[line.unit] = line
+
     def check(self) -> None:
-        """Raise DataError for a session without turns or without its own unit, and for a unit without history."""
+        """Raise DataError for what contradicts itself.
+
+        A session without turns or without its own unit, a unit without history, a fact superseded by what is no fact.
+        """
         for session in self.sessions:
-            if session not in self.turns or session not in self.own_units:
+            if session != documents.SESSION and not (session in self.turns and session in self.own_units):
                 raise DataError(f"{self.source}: the session {session!r:.100} has no turns or no unit", hint=_HINT)
+        for fact, (by, _) in self.superseded.items():
+            if by == fact or by not in self.units or self.units[by].granularity is not Granularity.FACT:
+                raise DataError(f"{self.source}: {by!r:.100}, which superseded {fact!r:.100}, is no fact", hint=_HINT)
         if unknown := self.units.keys() - {change.unit_id for change in self.changes}:
             raise DataError(f"{self.source}: nothing says when {min(unknown)!r:.100} was added", hint=_HINT)
 

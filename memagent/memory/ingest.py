@@ -10,8 +10,9 @@ import numpy as np
 
 from memagent.bank.filters import same_value
 from memagent.granularity import MAX_MESSAGES, group_turns, joins_previous, turn_text
-from memagent.lexical import analyze, detect_language, terms_to_bytes
+from memagent.memory.facts import relabel_facts
 from memagent.memory.ids import memory_id, new_ulid
+from memagent.memory.queueing import Inferring, queue_facts, queue_summary, session_changed, session_closed
 from memagent.memory.sessions import Gathered, drop_derived, gathered, gathered_from, sum_of, write_own_unit
 from memagent.records import Granularity, MemoryUnit, Message, Session, to_micros
 from memagent.stores.port import ReadTransaction, SessionState, StoredMessage, UnitDraft, WriteTransaction
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memagent.records import Vector
-
-
-def lexical_terms(text: str) -> bytes:
-    """What the store keeps of a text for word search: its term counts under its language."""
-    language = detect_language(text)
-    return terms_to_bytes(analyze(text, language), language)
 
 
 class Stored(NamedTuple):
@@ -148,6 +143,7 @@ class Writer:
         now: int,
         close: bool,
         session_vectors: Mapping[str, Vector],
+        infer: Inferring | None = None,
     ) -> None:
         self._tx = transaction
         self._owner = owner
@@ -155,9 +151,12 @@ class Writer:
         self._now = now
         self._close = close
         self._session_vectors = session_vectors
+        self._infer = infer
         self.dropped: list[str] = []
         self.has_closed = False
         """Whether a session that was open before is closed now: its summary and keywords are due."""
+        self.has_queued = False
+        """Whether there may be work for a language model."""
 
     def still_true(self, plans: Sequence[SessionPlan]) -> bool:
         """Whether the turns to be completed are as they were when the plan was made."""
@@ -208,12 +207,29 @@ class Writer:
         )
         self._tx.save_session(state)
         self.dropped += drop_derived(self._tx, state.number)
+        completed_keys = [turn.completes.key for turn in session.turns if turn.completes is not None]
+        self._queue(state, completed_keys, keys)
         self._refresh_own_unit(state, [*completed, *added], session, is_new=is_new)
         return [_stored(d, "UPDATE", session.id) for d in completed] + [_stored(d, "ADD", session.id) for d in added]
+
+    def _queue(self, state: SessionState, completed: Sequence[int], added: Sequence[int]) -> None:
+        """Leave to a language model what is wanted of it, and what it has done before and is not true any more."""
+        if self._infer is not None and self._infer.facts:
+            queue_facts(self._tx, state.number, [*completed, *added], now=self._now)
+        if self._infer is not None and self._infer.summaries:
+            queue_summary(self._tx, state, now=self._now)
+        else:
+            self.has_queued |= session_changed(self._tx, state, now=self._now)
+        for turn in completed:
+            dropped = relabel_facts(self._tx, state, turn, now=self._now)
+            self.has_queued |= bool(dropped)
+            self.dropped += dropped
+        self.has_queued |= self._infer is not None
 
     def _begin(self, session: SessionPlan) -> SessionState:
         for other in self._tx.sessions(closed=False):
             self._tx.save_session(replace(other, closed=True))
+            self.has_queued |= session_closed(self._tx, other, now=self._now)
             self.has_closed = True
         number = self._tx.insert_session(session.id, agent_id=session.agent_id)
         first = session.turns[0].messages[0]

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from memagent.bank.filters import nested_deeper
 from memagent.errors import DuplicateId, InvalidInput, InvalidMessage
+from memagent.memory.documents import SESSION as DOCUMENTS
 from memagent.memory.ids import new_ulid
 from memagent.records import Attachment, Message, Session, as_utc
 
@@ -220,6 +221,8 @@ def as_label(value: object, what: str) -> str | None:
         value.encode()
     except UnicodeEncodeError:
         raise InvalidInput(f"{what} holds a lone surrogate", hint="decode it properly first") from None
+    if value == DOCUMENTS:
+        raise InvalidInput(f"{what} cannot be {value!r}", hint="documents are kept under it; choose another one")
     return value
 
 

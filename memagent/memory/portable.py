@@ -1,8 +1,9 @@
 """Export, import and backup of one user's memory.
 
 An export is JSON Lines (gzip-compressed if its name ends in ``.gz``): a ``header``, then every ``session``, ``unit``,
-``message`` and ``change``, and an ``end`` with the number of lines, so that a file that was cut off is noticed. It
-holds no vectors: an import embeds with its own encoder. It is one state of the user, whatever is written meanwhile.
+``message``, ``change`` and ``job``, and an ``end`` with the number of lines, so that a file that was cut off is
+noticed. It holds no vectors: an import embeds with its own encoder. It is one state of the user, whatever is written
+meanwhile.
 """
 
 from __future__ import annotations
@@ -13,20 +14,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypedDict
+from typing import IO, TYPE_CHECKING, Any, TypedDict
 
 from memagent.errors import DuplicateId, StoreCorrupt
 from memagent.files import as_path, file_to_write, replacing
+from memagent.memory import documents
 from memagent.memory.core import Core
+from memagent.memory.documents import is_embedded
 from memagent.memory.flow import Flow
-from memagent.memory.imports import FORMAT, Contents, read_export
-from memagent.memory.ingest import Encoded, lexical_terms
+from memagent.memory.imports import FORMAT, INFERRED_FORMAT, Contents, read_export
+from memagent.memory.inferred_lines import fact_fields, job_record, write_inferred
+from memagent.memory.ingest import Encoded
 from memagent.memory.sessions import mean_vector, sum_of
+from memagent.memory.terms import lexical_terms
 from memagent.memory.writing import claim_encoder
 from memagent.records import Granularity, MemoryUnit, from_micros, utc_now
 from memagent.stores.port import ReadTransaction, SessionState, StoredMessage, UnitDraft, WriteTransaction
 from memagent.stores.sqlite import checked_user_id
 from memagent.stores.sqlite_errors import translated
+
+if TYPE_CHECKING:
+    from memagent.records import Vector
 
 _BATCH = 500  # units that are read at once
 
@@ -89,7 +97,10 @@ def _dump(records: Iterable[Mapping[str, Any]], file: IO[bytes] | gzip.GzipFile)
 
 
 def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, Any]]:
-    yield {"type": "header", "format": FORMAT, "user_id": user_id, "exported_at": utc_now().isoformat()}
+    jobs = transaction.jobs()
+    counts = transaction.counts()
+    kind = INFERRED_FORMAT if jobs or counts["fact_units"] or counts["document_units"] else FORMAT
+    yield {"type": "header", "format": kind, "user_id": user_id, "exported_at": utc_now().isoformat()}
     for state in transaction.sessions():
         yield {
             "type": "session",
@@ -114,6 +125,7 @@ def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, A
             "source_ids": list(unit.source_ids),
             "metadata": dict(unit.metadata),
             "text": None if unit.granularity is Granularity.SESSION else unit.text,
+            **fact_fields(unit),
         }
     if len(ids) != transaction.counts()["units"]:
         raise StoreCorrupt("some memories cannot be read", hint="run `memagent verify`")
@@ -141,6 +153,10 @@ def _records(transaction: ReadTransaction, user_id: str) -> Iterator[dict[str, A
             "old_text": change.old_text,
             "at": from_micros(change.at).isoformat(),
         }
+    for job in jobs:
+        if job.unit not in ids:
+            raise StoreCorrupt(f"job {job.unit} is about no memory", hint="run `memagent verify`")
+        yield job_record(job, ids)
 
 
 def _all_units(transaction: ReadTransaction) -> Iterator[MemoryUnit]:
@@ -173,9 +189,10 @@ def import_(core: Core, path: str | Path, *, user_id: str | None) -> Flow[Import
     source = as_path(path, "the file of the import")
     contents: Contents = yield partial(read_export, source)
     owner = checked_user_id(user_id if user_id is not None else contents.user_id)
-    texts = list(dict.fromkeys(unit.text for unit in contents.units.values() if unit.text is not None))
+    written = (unit.text for unit in contents.units.values() if unit.text is not None and is_embedded(unit))
+    texts = list(dict.fromkeys(written))
     if core.text_vectors:
-        texts += [session_text(contents, session) for session in contents.sessions]
+        texts += [session_text(contents, session) for session in contents.turns]
     vectors = yield from core.encode(texts)
     terms: list[bytes] = yield lambda: [lexical_terms(text) for text in texts]
     encoded = {t: Encoded(v, b) for t, v, b in zip(texts, vectors, terms, strict=True)}
@@ -188,8 +205,9 @@ def import_(core: Core, path: str | Path, *, user_id: str | None) -> Flow[Import
     core.touch()
     yield write
     core.closed_session(owner)
+    core.inference_due(owner)
     return Imported(
-        user_id=owner, units=len(contents.units), sessions=len(contents.sessions), messages=len(contents.messages)
+        user_id=owner, units=len(contents.units), sessions=len(contents.turns), messages=len(contents.messages)
     )
 
 
@@ -219,19 +237,24 @@ class Importer:
     def write(self) -> None:
         """Write everything; raises DuplicateId."""
         contents = self._contents
-        for session_id in contents.sessions:
-            if self._tx.session(session_id):
+        conversations = [session for session in contents.sessions.values() if session.id != documents.SESSION]
+        for session in conversations:
+            if self._tx.session(session.id):
                 raise DuplicateId(
-                    f"the session {session_id!r} is stored already", hint="import into another user, or delete it"
+                    f"the session {session.id!r} is stored already", hint="import into another user, or delete it"
                 )
-        numbers = {s.id: self._tx.insert_session(s.id, agent_id=s.agent_id) for s in contents.sessions.values()}
+        numbers = {s.id: self._tx.insert_session(s.id, agent_id=s.agent_id) for s in conversations}
+        if len(conversations) < len(contents.sessions):
+            numbers[documents.SESSION] = documents.session_number(self._tx)
         drafts = [self._ready(unit, numbers) for unit in contents.units.values()]
         if any(self._tx.find(draft.id) for draft in drafts):
             raise DuplicateId("a memory of this export is stored already", hint="delete it first")
         keys = dict(zip(contents.units, self._tx.insert_units(drafts, event=""), strict=True))
         self._tx.insert_messages([StoredMessage(keys[unit], message, at) for unit, message, at in contents.messages])
         self._tx.append_history([change._replace(unit_id=self._id(change.unit_id)) for change in contents.changes])
-        for session in contents.sessions.values():
+        sessions = {unit: numbers[session] for unit, session in contents.session_of.items()}
+        write_inferred(self._tx, contents.superseded, contents.jobs, keys, sessions)
+        for session in conversations:
             turns = contents.turns[session.id]
             self._tx.save_session(
                 SessionState(
@@ -255,7 +278,10 @@ class Importer:
     def _ready(self, unit: UnitDraft, numbers: Mapping[str, int]) -> UnitDraft:
         """A unit with what belongs to this user's file and to this encoder."""
         session = self._contents.sessions[self._contents.session_of[unit.id]]
-        if unit.text is not None:
+        vector: Vector | None
+        if not is_embedded(unit):
+            terms, vector = b"", None
+        elif unit.text is not None:
             made = self._encoded[unit.text]
             # As derived_terms() has it: the words of combinations are those of their session's turns.
             terms = b"" if unit.granularity is Granularity.COMBINATION else made.terms
@@ -263,7 +289,5 @@ class Importer:
         elif self._text_vectors and session.closed:
             terms, vector = b"", self._encoded[session_text(self._contents, session.id)].vector
         else:
-            mean = mean_vector(self._sum(self._contents.turns[session.id]))
-            assert mean is not None  # a session has turns
-            terms, vector = b"", mean
+            terms, vector = b"", mean_vector(self._sum(self._contents.turns[session.id]))
         return replace(unit, id=self._id(unit.id), session=numbers[session.id], terms=terms, vector=vector)

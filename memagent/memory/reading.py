@@ -77,6 +77,7 @@ def find(
     granularity: Granularity | str | None,
     filters: Mapping[str, Any] | None,
     as_of: datetime | str | None,
+    superseded: bool = False,
 ) -> Flow[Found]:
     """Check the arguments of a search, and search."""
     began = time.perf_counter()
@@ -84,7 +85,7 @@ def find(
     checked_user_id(user_id)
     text, k = query_text(query), whole(top_k, "top_k")
     chosen = chosen_retriever(core, retriever)
-    wanted = Granularity.TURN if granularity is None else Granularity.of(granularity)
+    wanted = _usual(chosen) if granularity is None else Granularity.of(granularity)
     where = None if filters is None else compile_filter(filters)
     moment = None if as_of is None else to_micros(as_utc(as_of, "as_of"))
     vector: Vector | None = None
@@ -98,12 +99,18 @@ def find(
     asked = Query(text=text, vector=vector, granularity=wanted, related=related)
 
     def retrieve() -> tuple[Retrieval, list[MemoryUnit]]:
-        with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=moment) as view:
+        with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=moment, superseded=superseded) as view:
             retrieval = chosen.retrieve(asked, view, k)
             return retrieval, view.units([hit.key for hit in retrieval.hits])
 
     retrieval, units = yield retrieve
     return Found(chosen.name, retrieval, units, encode_ms, (time.perf_counter() - began) * 1000)
+
+
+def _usual(retriever: Retriever) -> Granularity:
+    """Turns; or what the retriever ranks, where that is one granularity and not turns."""
+    ranked: frozenset[Granularity] = getattr(retriever, "granularities", frozenset({Granularity.TURN}))
+    return next(iter(ranked)) if len(ranked) == 1 else Granularity.TURN
 
 
 def search(core: Core, query: str, *, max_tokens: int | None, explain: bool, **options: Any) -> Flow[SearchReply]:
@@ -202,6 +209,7 @@ def get_all(
     filters: Mapping[str, Any] | None,
     top_k: int | None,
     as_of: datetime | str | None,
+    superseded: bool = False,
 ) -> Flow[ListReply]:
     """A user's memories in the order they were stored."""
     checked_user_id(user_id)
@@ -211,7 +219,7 @@ def get_all(
     limit = None if top_k is None else whole(top_k, "top_k")
 
     def work() -> ListReply:
-        with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=moment) as view:
+        with core.banks.lease(user_id) as bank, bank.view(where=where, as_of=moment, superseded=superseded) as view:
             keys = view.columns(wanted).keys
             units = view.units(keys[:limit].tolist())
             return ListReply(results=[item(unit) for unit in units], total=len(keys))
@@ -228,7 +236,8 @@ def history(core: Core, memory_id: str, *, user_id: str | None) -> Flow[list[His
             changes = transaction.history(memory_id)
             if not changes:
                 raise no_memory(memory_id)
-            return [history_entry(change) for change in changes]
+            unit = transaction.find(memory_id)
+            return [history_entry(change, unit) for change in changes]
 
     found: list[HistoryEntry] = yield work
     return found
@@ -305,6 +314,8 @@ def _problems(core: Core, bank: MemoryBank) -> list[str]:
         here, there = bank.shelves[granularity], shelf
         if any(a.tolist() != b.tolist() for a, b in zip(here.columns(), there.columns(), strict=True)):
             problems.append(f"the open index of {granularity} units differs from the file")
+        elif (here.current(None) != there.current(None)).any():
+            problems.append(f"the open index of {granularity} units does not know which of them hold")
         elif not (here.index.matrix == there.index.matrix).all():
             problems.append(f"the open vectors of {granularity} units differ from the file")
     if not same_graph:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from memagent.errors import StoreBusy
 from memagent.memory.association import associate
 from memagent.memory.core import Core
+from memagent.memory.documents import is_embedded
 from memagent.memory.flow import Flow
 from memagent.memory.sessions import mean_vector, sum_of
 from memagent.records import Granularity
@@ -37,6 +38,8 @@ def reindex(core: Core, *, user_id: str) -> Flow[int]:
             transaction.set_encoder(core.encoder.fingerprint, core.encoder.dim)
             transaction.delete_links()
             for state in transaction.sessions():
+                if not state.turns:  # documents
+                    continue
                 total = sum_of(by_key[key] for key in transaction.keys_of(state.number, Granularity.TURN))
                 transaction.save_session(replace(state, vector_sum=total))
                 mean = mean_vector(total)
@@ -53,5 +56,5 @@ def _texts(core: Core, transaction: ReadTransaction) -> dict[int, str]:
     """The texts that are embedded, by the keys of their units; a session's is not where its vector is a mean."""
     whole = {state.unit for state in transaction.sessions(derived=True)} if core.text_vectors else set()
     units = transaction.units(sorted(transaction.attributes()), whole=False)
-    texts = {unit.key: unit.text for unit in units if unit.granularity is not Granularity.SESSION}
+    texts = {unit.key: unit.text for unit in units if unit.granularity is not Granularity.SESSION and is_embedded(unit)}
     return texts | {unit.key: unit.text for unit in transaction.units(sorted(whole))}

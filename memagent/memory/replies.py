@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any, NotRequired, TypedDict
 
 from memagent.memory.ingest import Stored
-from memagent.records import Hit, MemoryUnit, from_micros
-from memagent.stores.port import Change
+from memagent.records import Granularity, Hit, MemoryUnit, from_micros
+from memagent.stores.port import SUPERSEDE, Change
 
 
 class Item(TypedDict):
     """One memory. Times are ISO 8601 in UTC: ``event_at`` when it was said, ``created_at`` when it was stored.
+
+    Facts have four more keys: since and until when they hold (None: not known, or they still do), the ids of the facts
+    that they superseded, and the id of the one that superseded them.
 
     ``score`` (search only) orders one reply; ``score_details`` (with ``explain``) are its parts.
     """
@@ -27,6 +30,10 @@ class Item(TypedDict):
     roles: list[str]
     source_ids: list[str]
     metadata: dict[str, Any]
+    valid_from: NotRequired[str | None]
+    valid_to: NotRequired[str | None]
+    supersedes: NotRequired[list[str]]
+    superseded_by: NotRequired[str | None]
     score: NotRequired[float]
     score_details: NotRequired[dict[str, float]]
 
@@ -41,10 +48,43 @@ class Event(TypedDict):
     source_ids: list[str]
 
 
+class Job(TypedDict):
+    """Something that a language model has not written yet, and why: ``state`` is "failed", or "queued" to be retried.
+
+    ``memory_id`` is the turn whose facts, or the session whose summary (``kind``) is meant.
+    """
+
+    user_id: str
+    session_id: str
+    memory_id: str
+    kind: str
+    state: str
+    attempts: int
+    reason: str
+
+
+class Inference(TypedDict):
+    """How far a language model is with what was added with ``infer=True``.
+
+    ``queued``, ``running``, ``failed`` and ``done`` count jobs: one for the facts of each turn, one for the summary of
+    each session; ``open`` are those of sessions that are not closed yet. ``ignored`` counts what the model answered and
+    could not be used. ``problems``: jobs that failed, or will be tried again.
+    """
+
+    queued: int
+    running: int
+    failed: int
+    done: int
+    open: int
+    ignored: int
+    problems: list[Job]
+
+
 class AddReply(TypedDict):
-    """One entry for each turn that was added or completed."""
+    """One entry for each turn that was added or completed; ``inference`` (with ``wait``) is how it ended."""
 
     results: list[Event]
+    inference: NotRequired[Inference]
 
 
 class SearchReply(TypedDict):
@@ -77,7 +117,10 @@ class DeletedReply(TypedDict):
 
 
 class HistoryEntry(TypedDict):
-    """One change of one memory. Texts are None once it was deleted."""
+    """One change of one memory. Texts are None once it was deleted.
+
+    ``event`` is ADD, UPDATE, DELETE or, of a fact whose place another has taken, SUPERSEDE.
+    """
 
     memory_id: str
     event: str
@@ -85,6 +128,7 @@ class HistoryEntry(TypedDict):
     new_memory: str | None
     at: str
     is_deleted: bool
+    superseded_by: NotRequired[str | None]
 
 
 class Erased(TypedDict):
@@ -121,6 +165,11 @@ def item(unit: MemoryUnit, hit: Hit | None = None, *, explain: bool = False) -> 
         source_ids=list(unit.source_ids),
         metadata=dict(unit.metadata),
     )
+    if unit.granularity is Granularity.FACT:
+        reply["valid_from"] = None if unit.valid_from is None else unit.valid_from.isoformat()
+        reply["valid_to"] = None if unit.valid_to is None else unit.valid_to.isoformat()
+        reply["supersedes"] = list(unit.supersedes)
+        reply["superseded_by"] = unit.superseded_by
     if hit is not None:
         reply["score"] = hit.score
         if explain:
@@ -139,9 +188,9 @@ def event(stored: Stored) -> Event:
     )
 
 
-def history_entry(change: Change) -> HistoryEntry:
-    """One change as callers see it."""
-    return HistoryEntry(
+def history_entry(change: Change, unit: MemoryUnit | None = None) -> HistoryEntry:
+    """One change as callers see it; ``unit`` is the memory as it is now."""
+    entry = HistoryEntry(
         memory_id=change.unit_id,
         event=change.event,
         old_memory=change.old_text,
@@ -149,3 +198,6 @@ def history_entry(change: Change) -> HistoryEntry:
         at=from_micros(change.at).isoformat(),
         is_deleted=change.event == "DELETE",
     )
+    if change.event == SUPERSEDE and unit is not None:
+        entry["superseded_by"] = unit.superseded_by
+    return entry

@@ -20,15 +20,17 @@ from memagent.memory.ingest import (
     SessionPlan,
     Stored,
     Writer,
-    lexical_terms,
     open_turn,
     plan,
     wants_open_turn,
 )
 from memagent.memory.messages import as_label, as_messages, as_metadata, as_sessions
-from memagent.memory.replies import AddReply, event
-from memagent.records import MemoryUnit, Session, as_utc, to_micros, utc_now
-from memagent.stores.port import WriteTransaction
+from memagent.memory.queueing import Inferring, queue_facts, queue_summary, session_closed
+from memagent.memory.replies import AddReply
+from memagent.memory.terms import lexical_terms
+from memagent.memory.waiting import answered, wanted
+from memagent.records import Granularity, MemoryUnit, Session, as_utc, to_micros, utc_now
+from memagent.stores.port import SessionState, WriteTransaction
 from memagent.stores.sqlite import checked_user_id
 
 if TYPE_CHECKING:
@@ -45,11 +47,11 @@ def add(
     timestamp: datetime | str | None,
     metadata: Mapping[str, Any] | None,
     infer: bool,
+    wait: bool | float,
 ) -> Flow[AddReply]:
     """Store messages as turns of one session."""
     checked_user_id(user_id)
-    if infer:
-        raise InvalidInput("infer=True needs a language model, which this version does not use", hint="leave it out")
+    inferring = wanted(core, infer=infer, wait=wait)
     at = utc_now() if timestamp is None else as_utc(timestamp)
     session = Session(
         messages=as_messages(messages, at=at, limit=core.max_message_bytes),
@@ -57,13 +59,16 @@ def add(
         agent_id=as_label(agent_id, "agent_id"),
         metadata=as_metadata(metadata),
     )
-    stored = yield from ingest(core, user_id, [session], close=False)
-    return AddReply(results=[event(one) for one in stored])
+    stored = yield from ingest(core, user_id, [session], close=False, infer=inferring)
+    return (yield from answered(core, user_id, stored, wait))
 
 
-def add_many(core: Core, sessions: Iterable[object], *, user_id: str) -> Flow[AddReply]:
+def add_many(
+    core: Core, sessions: Iterable[object], *, user_id: str, infer: bool, wait: bool | float
+) -> Flow[AddReply]:
     """Store whole sessions in one transaction and close them."""
     checked_user_id(user_id)
+    inferring = wanted(core, infer=infer, wait=wait)
     if isinstance(sessions, str | bytes | Mapping | Session):
         raise InvalidInput("sessions is a list of sessions", hint="wrap the session in a list")
     if not isinstance(sessions, Iterable):
@@ -71,12 +76,14 @@ def add_many(core: Core, sessions: Iterable[object], *, user_id: str) -> Flow[Ad
     listed: list[Session] = yield lambda: as_sessions(sessions, now=utc_now(), limit=core.max_message_bytes)
     if not listed:
         return AddReply(results=[])
-    stored = yield from ingest(core, user_id, listed, close=True)
+    stored = yield from ingest(core, user_id, listed, close=True, infer=inferring)
     core.closed_session(user_id)
-    return AddReply(results=[event(one) for one in stored])
+    return (yield from answered(core, user_id, stored, wait))
 
 
-def ingest(core: Core, user_id: str, sessions: Sequence[Session], *, close: bool) -> Flow[list[Stored]]:
+def ingest(
+    core: Core, user_id: str, sessions: Sequence[Session], *, close: bool, infer: Inferring | None
+) -> Flow[list[Stored]]:
     """Plan, encode outside the transaction, write; again if another writer has completed the same turn meanwhile."""
     core.touch()
     encoded: dict[str, Encoded] = {}
@@ -91,7 +98,7 @@ def ingest(core: Core, user_id: str, sessions: Sequence[Session], *, close: bool
         if core.text_vectors and close:
             yield from _encode_sessions(core, plans, session_vectors)
         stored: list[Stored] | None
-        stored = yield partial(_write, core, user_id, plans, encoded, session_vectors, close=close)
+        stored = yield partial(_write, core, user_id, plans, encoded, session_vectors, close=close, infer=infer)
         if stored is not None:
             return stored
     raise StoreBusy("other writers keep completing the same turn", hint="try again")
@@ -125,6 +132,7 @@ def _write(
     session_vectors: Mapping[str, Vector],
     *,
     close: bool,
+    infer: Inferring | None,
 ) -> list[Stored] | None:
     """Write the plans in one transaction; None if a turn to be completed has changed since they were made."""
     with core.banks.lease(user_id, create=True) as bank, bank.store.write() as transaction:
@@ -135,6 +143,7 @@ def _write(
             now=to_micros(utc_now()),
             close=close,
             session_vectors=session_vectors,
+            infer=infer,
         )
         if not writer.still_true(plans):
             return None
@@ -144,6 +153,8 @@ def _write(
         core.forget_texts(writer.dropped)
     if writer.has_closed:
         core.closed_session(user_id)
+    if writer.has_queued:
+        core.inference_due(user_id)
     return stored
 
 
@@ -155,9 +166,10 @@ def claim_encoder(core: Core, bank: MemoryBank, transaction: WriteTransaction) -
         bank.check_encoder()
 
 
-def close_session(core: Core, session_id: str, *, user_id: str) -> Flow[AddReply]:
+def close_session(core: Core, session_id: str, *, user_id: str, infer: bool, wait: bool | float) -> Flow[AddReply]:
     """Close a session and write its summary and keywords; they are the results."""
     checked_user_id(user_id)
+    inferring = wanted(core, infer=infer, wait=wait)
     label = as_label(session_id, "session_id")
     if label is None:
         raise InvalidInput("no session is named", hint="pass the session_id that was given to add()")
@@ -168,8 +180,24 @@ def close_session(core: Core, session_id: str, *, user_id: str) -> Flow[AddReply
             if state is None:
                 raise NotFound(f"there is no session {session_id!r}", hint="check the id")
             transaction.save_session(replace(state, closed=True))
+            _queue_session(transaction, replace(state, closed=True), inferring)
 
     core.touch()
     yield mark
     stored = yield from derive_sessions(core, user_id, only=[label])
-    return AddReply(results=[event(one) for one in stored])
+    core.inference_due(user_id)
+    return (yield from answered(core, user_id, stored, wait))
+
+
+def _queue_session(transaction: WriteTransaction, state: SessionState, inferring: Inferring | None) -> None:
+    """Leave a session that is closed to the language model, in so far as that is wanted and not done."""
+    now = to_micros(utc_now())
+    session_closed(transaction, state, now=now)
+    if inferring is None:
+        return
+    if inferring.facts:
+        turns = transaction.keys_of(state.number, Granularity.TURN)
+        known = {job.unit for job in transaction.jobs(units=turns)}
+        queue_facts(transaction, state.number, [turn for turn in turns if turn not in known], now=now)
+    if inferring.summaries and not transaction.jobs(units=[state.unit]):
+        queue_summary(transaction, state, now=now)

@@ -7,13 +7,14 @@ Positions in time are integers: microseconds since 1970-01-01 UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from memagent.records import Granularity, MemoryUnit, Message
+from memagent.stores.jobs import Job, JobKind, JobState
 from memagent.stores.links import Links
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class UnitDraft:
     ``at`` is when it is stored and, unless ``updated_at`` says otherwise, when its text last changed. ``text`` is None
     for a session's unit: its text is that of its turns, read when asked for.
     ``terms`` are the term counts for BM25 as bytes (empty: not searchable by words), ``vector`` (dim,) float32.
+    ``valid_from`` is for new facts: since when they hold (None: not known).
     """
 
     id: str
@@ -45,6 +47,7 @@ class UnitDraft:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     terms: bytes = b""
     vector: Vector | None = None
+    valid_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,10 @@ class SessionState:
 
 
 class IndexRow(NamedTuple):
-    """What the indexes need of one unit; ``vector`` is (dim,) float32 as bytes, or None."""
+    """What the indexes need of one unit; ``vector`` is (dim,) float32 as bytes, or None.
+
+    ``superseded_at`` is, of a superseded fact, when the one that took its place was said.
+    """
 
     key: int
     granularity: Granularity
@@ -73,6 +79,7 @@ class IndexRow(NamedTuple):
     event_at: int
     terms: bytes
     vector: bytes | None
+    superseded_at: int | None = None
 
 
 class Delta(NamedTuple):
@@ -92,6 +99,10 @@ class Attributes(NamedTuple):
     roles: tuple[str, ...]
     agent_id: str | None
     metadata: Mapping[str, Any]
+
+
+SUPERSEDE = "SUPERSEDE"
+"""The event in a fact's history when another takes its place; its text stays as it was."""
 
 
 class Change(NamedTuple):
@@ -125,7 +136,7 @@ class ReadTransaction(Protocol):
         """The units with these keys, in this order; a key that is gone is left out.
 
         With ``whole`` False units come without what is gathered from all turns of their session: the text of a
-        session's unit and the sources of all but turns are empty.
+        session's unit and the sources of all but turns and facts are empty.
         """
 
     def find(self, unit_id: str) -> MemoryUnit | None:
@@ -157,6 +168,30 @@ class ReadTransaction(Protocol):
 
     def counts(self) -> dict[str, int]:
         """How many units of each granularity, sessions and messages there are."""
+
+    def jobs(self, states: Collection[JobState] | None = None, *, units: Sequence[int] | None = None) -> list[Job]:
+        """The jobs in these states, of these units (None: all), in the order of their units."""
+
+    def has_jobs(self, states: Collection[JobState]) -> bool:
+        """Whether there is a job in one of these states."""
+
+    def tried_jobs(self) -> list[Job]:
+        """The failed and the queued jobs that were tried in vain (``attempts``), in the order of their units."""
+
+    def jobs_due(self, kind: JobKind, *, now: int, limit: int) -> list[Job]:
+        """The first jobs of a kind that may be begun, or begun again, in the order in which their units were said.
+
+        Those are queued and due, or running and not held any longer. To be answered without reading the whole queue.
+        """
+
+    def next_due(self, kind: JobKind) -> int | None:
+        """When the next job of a kind may be begun, or begun again; None if none is queued or running."""
+
+    def held_until(self, kind: JobKind, *, now: int) -> int | None:
+        """Until when running jobs of a kind are held, the longest of them; None if none is held any longer."""
+
+    def count_jobs(self) -> dict[str, int]:
+        """How many jobs there are in each state (those with none included), and the sum of what they ``ignored``."""
 
     def links(self) -> Links:
         """The association graph.
@@ -207,6 +242,15 @@ class WriteTransaction(ReadTransaction, Protocol):
 
     def append_history(self, changes: Sequence[Change]) -> None:
         """Enter past changes (from an import)."""
+
+    def save_jobs(self, jobs: Iterable[Job]) -> None:
+        """Write jobs, in place of those of the same units."""
+
+    def supersede(self, old: int, by: int, *, valid_to: int) -> None:
+        """Say by which fact another was superseded (their keys), and when it ceased to hold.
+
+        The indexes of all open handles follow. When ``by`` is deleted, the other holds again.
+        """
 
     def set_encoder(self, fingerprint: str, dim: int) -> None:
         """Say which encoder the vectors come from."""

@@ -73,21 +73,46 @@ _CONTENT = {
         from messages
         """,
     "links of node": "select node, checksum, node, floor, targets from links",
+    "job of unit": """
+        select unit, checksum, unit, session, cast(kind as blob), cast(state as blob), asked_at, seen, attempts, due_at,
+               cast(holder as blob), held_until, ignored, cast(reason as blob)
+        from jobs
+        """,
+    "fact": "select unit, checksum, unit, valid_from, valid_to, superseded_by from facts",
     "change": "select seq, checksum, cast(unit as blob), cast(event as blob), at, cast(old_text as blob) from changes",
 }
 
 _ORPHANS = (
     ("vector without unit:", "select unit from vectors where unit not in (select key from units)"),
-    ("unit without vector:", "select key from units where key not in (select unit from vectors)"),
+    (
+        "unit without vector:",
+        """
+        select key from units
+        where key not in (select unit from vectors) and not (granularity = 'document' and terms = x'')
+        """,
+    ),
     ("message without unit:", "select number from messages where unit not in (select key from units)"),
     ("unit without session:", "select key from units where session not in (select number from sessions)"),
-    ("session without unit:", "select number from sessions where unit not in (select key from units)"),
+    (
+        "session without unit:",
+        "select number from sessions where (unit != 0 or turns != 0) and unit not in (select key from units)",
+    ),
     (
         "session with a wrong number of turns:",
         """
         select number from sessions s
         where turns != (select count(*) from units u where u.session = s.number and u.granularity = 'turn')
         """,
+    ),
+    ("job without unit:", "select unit from jobs where unit not in (select key from units)"),
+    (
+        "fact without unit:",
+        "select unit from facts f where not exists (select 1 from units where key = f.unit and granularity = 'fact')",
+    ),
+    ("unit without fact:", "select key from units where granularity = 'fact' and key not in (select unit from facts)"),
+    (
+        "fact superseded by what is no fact:",
+        "select unit from facts where superseded_by is not null and superseded_by not in (select unit from facts)",
     ),
     ("node of a missing session:", "select node from links where node / 4 not in (select number from sessions)"),
     (

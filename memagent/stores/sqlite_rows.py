@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-import apsw
 import numpy as np
 
 from memagent.errors import StoreCorrupt
@@ -14,6 +14,8 @@ from memagent.records import Attachment, Granularity, MemoryUnit, Message, from_
 from memagent.stores.links import Links, stored_links
 from memagent.stores.port import Attributes, Change, Delta, IndexRow, SessionState, StoredMessage
 from memagent.stores.sqlite_errors import DAMAGED
+from memagent.stores.sqlite_inference import FactRow, InferenceRows
+from memagent.stores.sqlite_reader import BYTES, TEXT, UNREADABLE, batches, damaged, marks, typed
 from memagent.stores.sqlite_schema import LINKS_SEEN
 
 _UNIT_COLUMNS = (
@@ -21,62 +23,16 @@ _UNIT_COLUMNS = (
     "u.metadata, u.text, u.session"
 )
 _SESSION_COLUMNS = "number, id, unit, closed, derived, agent_id, turns, vector_sum"
-_BATCH = 500  # keys per statement: far below SQLite's limit on bound values
+_OWN_SOURCES = (str(Granularity.TURN), str(Granularity.FACT))
+_UNIT = (int, str, str, str, int, int, int, TEXT, str, str, str, TEXT, int)
+_ATTRIBUTES = (int, str, int, int, str, TEXT, str)
+_SESSION = (int, str, int, int, int, TEXT, int, BYTES)
+_MESSAGE = (int, str, str, TEXT, int, int, int, str, str)
+_CHANGE = (str, str, int, TEXT)
 
 
-def batches(keys: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Keys in groups that one statement can take."""
-    for start in range(0, len(keys), _BATCH):
-        yield tuple(int(key) for key in keys[start : start + _BATCH])
-
-
-def marks(values: Sequence[object]) -> str:
-    """As many question marks as there are values."""
-    return ",".join("?" * len(values))
-
-
-_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError)
-"""What decoding a damaged row can raise."""
-
-_TEXT = (str, type(None))
-_BYTES = (bytes, type(None))
-_UNIT = (int, str, str, str, int, int, int, _TEXT, str, str, str, _TEXT, int)
-_ATTRIBUTES = (int, str, int, int, str, _TEXT, str)
-_SESSION = (int, str, int, int, int, _TEXT, int, _BYTES)
-_MESSAGE = (int, str, str, _TEXT, int, int, int, str, str)
-_CHANGE = (str, str, int, _TEXT)
-
-
-def _typed(row: Sequence[Any], types: Sequence[Any]) -> Sequence[Any]:
-    """A row whose columns have the types they were stored with; damage can change them."""
-    for value, wanted in zip(row, types, strict=True):
-        if not isinstance(value, wanted):
-            raise TypeError(f"a column is {type(value).__name__}")
-    return row
-
-
-def _damaged(error: Exception) -> StoreCorrupt:
-    return StoreCorrupt(f"a stored row cannot be read: {type(error).__name__}: {error}", hint=DAMAGED)
-
-
-class Rows:
+class Rows(InferenceRows):
     """The reading half of a transaction on an open connection."""
-
-    def __init__(self, connection: apsw.Connection, user_id: str) -> None:
-        self._connection = connection
-        self._user_id = user_id
-
-    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        try:
-            return self._connection.execute(sql, tuple(values)).fetchall()
-        except UnicodeDecodeError as error:
-            raise _damaged(error) from error
-
-    def _value(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        try:
-            return self._connection.execute(sql, tuple(values)).get
-        except UnicodeDecodeError as error:
-            raise _damaged(error) from error
 
     # what the indexes read
 
@@ -103,17 +59,18 @@ class Rows:
             (since,) if since else (),
         )
         named = {str(granularity): granularity for granularity in Granularity}
+        superseded = self._superseded(since)
         try:
             changed = [
-                IndexRow(key, named[name], session, at, terms, data) for key, name, session, at, terms, data in rows
+                IndexRow(key, named[name], session, at, terms, data, superseded.get(key))
+                for key, name, session, at, terms, data in rows
             ]
-        except _UNREADABLE as error:
-            raise _damaged(error) from error
+        except UNREADABLE as error:
+            raise damaged(error) from error
         for row in changed:
-            if not (type(row.session) is type(row.event_at) is int and type(row.terms) is bytes) or not isinstance(
-                row.vector, _BYTES
-            ):
-                raise _damaged(TypeError(f"unit {row.key} has a column of another type"))
+            is_sound = type(row.session) is type(row.event_at) is int and type(row.terms) is bytes
+            if not (is_sound and isinstance(row.vector, BYTES)):
+                raise damaged(TypeError(f"unit {row.key} has a column of another type"))
         return Delta(self.revision(), removed, changed)
 
     # units
@@ -129,8 +86,11 @@ class Rows:
             ):
                 try:
                     found[row[0]] = self._unit(row, whole=whole)
-                except _UNREADABLE as error:
-                    raise _damaged(error) from error
+                except UNREADABLE as error:
+                    raise damaged(error) from error
+        facts = [key for key, unit in found.items() if unit.granularity is Granularity.FACT]
+        for key, row in self._fact_rows(facts).items():
+            found[key] = _as_fact(found[key], row)
         return [found[int(key)] for key in keys if int(key) in found]
 
     def find(self, unit_id: str) -> MemoryUnit | None:
@@ -140,12 +100,12 @@ class Rows:
 
     def _unit(self, row: Sequence[Any], *, whole: bool) -> MemoryUnit:
         key, unit_id, session_id, granularity, event_at, created, updated, agent, roles, sources, meta, text, number = (
-            _typed(row, _UNIT)
+            typed(row, _UNIT)
         )
         source_ids = tuple(json.loads(sources))
         if whole and text is None:
             text = self._session_text(number)
-        if whole and granularity != str(Granularity.TURN):
+        if whole and granularity not in _OWN_SOURCES:
             source_ids = self._message_ids(number)
         return MemoryUnit(
             key=key,
@@ -196,10 +156,10 @@ class Rows:
         try:
             return {
                 key: Attributes(session, event_at, created, tuple(json.loads(roles)), agent, json.loads(metadata))
-                for key, session, event_at, created, roles, agent, metadata in (_typed(r, _ATTRIBUTES) for r in rows)
+                for key, session, event_at, created, roles, agent, metadata in (typed(r, _ATTRIBUTES) for r in rows)
             }
-        except _UNREADABLE as error:
-            raise _damaged(error) from error
+        except UNREADABLE as error:
+            raise damaged(error) from error
 
     def vectors(self, keys: Sequence[int]) -> dict[int, bytes]:
         """The stored vectors of these units."""
@@ -244,10 +204,10 @@ class Rows:
     @staticmethod
     def _session(row: Sequence[Any]) -> SessionState:
         try:
-            number, session_id, unit, closed, derived, agent_id, turns, vector_sum = _typed(row, _SESSION)
+            number, session_id, unit, closed, derived, agent_id, turns, vector_sum = typed(row, _SESSION)
             total = None if vector_sum is None else np.frombuffer(vector_sum, dtype="<f8")
-        except _UNREADABLE as error:
-            raise _damaged(error) from error
+        except UNREADABLE as error:
+            raise damaged(error) from error
         return SessionState(
             number=number,
             id=session_id,
@@ -274,7 +234,7 @@ class Rows:
     @staticmethod
     def _message(row: Sequence[Any]) -> StoredMessage:
         try:
-            unit, message_id, role, name, bare, event_at, created_at, attachments, content = _typed(row, _MESSAGE)
+            unit, message_id, role, name, bare, event_at, created_at, attachments, content = typed(row, _MESSAGE)
             from_micros(created_at)
             message = Message(
                 id=message_id,
@@ -285,8 +245,8 @@ class Rows:
                 event_at=from_micros(event_at),
                 attachments=tuple(Attachment(kind=k, reference=r) for k, r in json.loads(attachments)),
             )
-        except _UNREADABLE as error:
-            raise _damaged(error) from error
+        except UNREADABLE as error:
+            raise damaged(error) from error
         return StoredMessage(unit, message, created_at)
 
     def history(self, unit_id: str | None = None) -> list[Change]:
@@ -301,9 +261,9 @@ class Rows:
         )
         try:
             for row in rows:
-                from_micros(_typed(row, _CHANGE)[2])
-        except _UNREADABLE as error:
-            raise _damaged(error) from error
+                from_micros(typed(row, _CHANGE)[2])
+        except UNREADABLE as error:
+            raise damaged(error) from error
         following: dict[str, str | None] = {}
         changes: list[Change] = []
         for unit, event, at, old_text in reversed(rows):
@@ -321,7 +281,7 @@ class Rows:
         return {
             "units": sum(counts.values()),
             **{f"{name}_units": number for name, number in counts.items()},
-            "sessions": self._value("select count(*) from sessions"),
+            "sessions": self._value("select count(*) from sessions where unit != 0"),
             "messages": self._value("select count(*) from messages"),
         }
 
@@ -329,8 +289,8 @@ class Rows:
         """The association graph."""
         try:
             return stored_links(self._all(f"select node, floor, targets from links where {LINKS_SEEN} order by node"))
-        except _UNREADABLE as error:
-            raise _damaged(error) from error
+        except UNREADABLE as error:
+            raise damaged(error) from error
 
     def links_revision(self) -> int:
         """The number of the last commit that changed the association graph."""
@@ -346,5 +306,9 @@ class Rows:
         """The numbers of the derived sessions whose links are due."""
         missing = f"number not in (select node / 4 from links where {LINKS_SEEN})"
         marked = "number in (select node / 4 from links where floor is null)"
-        sql = f"select number from sessions where derived = 1 and ({missing} or {marked}) order by number"
+        sql = f"select number from sessions where derived = 1 and turns > 0 and ({missing} or {marked}) order by number"
         return [row[0] for row in self._all(sql)]
+
+
+def _as_fact(unit: MemoryUnit, row: FactRow) -> MemoryUnit:
+    return replace(unit, **row._asdict())

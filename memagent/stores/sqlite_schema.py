@@ -1,8 +1,8 @@
 """The tables of a user's file and how older files become newer ones.
 
-``units``, ``messages`` and ``changes`` are the truth; ``vectors``, ``units.terms`` and ``links`` are derived from it
-and could be computed again. Text columns come last in their rows, so that reading the columns before them does not
-touch the overflow pages of long texts.
+``units``, ``messages``, ``changes``, ``facts`` and ``jobs`` are the truth; ``vectors``, ``units.terms`` and ``links``
+are derived from it and could be computed again. Text columns come last in their rows, so that reading the columns
+before them does not touch the overflow pages of long texts.
 """
 
 from __future__ import annotations
@@ -109,12 +109,45 @@ def m002_association(connection: apsw.Connection) -> None:
     )
 
 
+def m003_inference(connection: apsw.Connection) -> None:
+    """What a language model is to write (``jobs``), and what its facts have beside other units."""
+    connection.execute(
+        """
+        create table jobs (
+            unit integer primary key,
+            session integer not null,
+            kind text not null,
+            state text not null,
+            asked_at integer not null,
+            seen integer not null,
+            attempts integer not null,
+            due_at integer not null,
+            holder text not null,
+            held_until integer not null,
+            ignored integer not null,
+            checksum integer not null,
+            said_at integer,
+            reason text not null
+        );
+        create index jobs_in_order on jobs(state, kind, said_at, unit);
+        create table facts (
+            unit integer primary key,
+            valid_from integer,
+            valid_to integer,
+            superseded_by integer,
+            checksum integer not null
+        );
+        create index facts_superseded on facts(superseded_by);
+        """
+    )
+
+
 LINKS_SEEN = "((select value from meta where name = 'revision') is (select value from meta where name = 'links_seen'))"
 """SQL: whether the last commit was made by one that keeps the links true. A handle that a memagent of version 1 opened
 before the file was migrated goes on writing, and knows nothing of them."""
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_tables, m002_association)
+MIGRATIONS: tuple[Migration, ...] = (m001_tables, m002_association, m003_inference)
 """Migration ``i`` brings a file from version i to i + 1; a released one is never edited."""
 
 

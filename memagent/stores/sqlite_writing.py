@@ -11,11 +11,13 @@ import apsw
 import numpy as np
 
 from memagent.errors import DuplicateId
-from memagent.records import to_micros
+from memagent.records import Granularity, to_micros
 from memagent.stores.links import Links, nodes_of_units
 from memagent.stores.port import Change, SessionState, StoredMessage, UnitDraft
 from memagent.stores.sqlite_check import checksum
-from memagent.stores.sqlite_rows import Rows, batches, marks
+from memagent.stores.sqlite_inference import InferenceWriting
+from memagent.stores.sqlite_reader import batches, marks
+from memagent.stores.sqlite_rows import Rows
 from memagent.stores.sqlite_schema import LINKS_SEEN
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
 
-class WritingRows(Rows):
+class WritingRows(Rows, InferenceWriting):
     """The writing half; everything it does belongs to one SQLite transaction, begun and ended by its caller."""
 
     def __init__(self, connection: apsw.Connection, user_id: str) -> None:
@@ -106,6 +108,8 @@ class WritingRows(Rows):
             ],
         )
         self._put_vectors({k: d.vector for k, d in zip(keys, drafts, strict=True) if d.vector is not None})
+        placed = zip(keys, drafts, strict=True)
+        self._insert_facts((k, d.valid_from) for k, d in placed if d.granularity is Granularity.FACT)
         if event:
             self._log([(draft.id, event, draft.at, None) for draft in drafts])
         return keys
@@ -155,6 +159,7 @@ class WritingRows(Rows):
             "event_at = ?, revision = ?, checksum = ? where key = ?",
             (*content, draft.event_at, self._revision, value, key),
         )
+        self._connection.execute("update jobs set said_at = ? where unit = ?", (draft.event_at, key))
         if draft.vector is not None:
             self._put_vectors({key: draft.vector})
         if log:
@@ -174,6 +179,7 @@ class WritingRows(Rows):
                 self._connection.execute(f"delete from changes where unit in ({marks(ids)})", tuple(ids))
             self._connection.execute(f"delete from messages where unit in ({wanted})", batch)
             self._connection.execute(f"delete from vectors where unit in ({wanted})", batch)
+            self._delete_inferred(batch)
             self._connection.execute(f"delete from units where key in ({wanted})", batch)
             self._connection.executemany(
                 "insert into removed (key, revision) values (?, ?)", [(key, self._revision) for key in batch]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from memagent.testing.encoder_contract import EncoderContract
     from memagent.testing.encoders import HashingEncoder
     from memagent.testing.faulty_vfs import FaultyVFS
+    from memagent.testing.langgraph_store_contract import LangGraphStoreContract
     from memagent.testing.models import FakeClock, ScriptedModel
     from memagent.testing.store_contract import MemoryStoreContract
 
@@ -20,11 +21,20 @@ _HOME = {
     "FakeClock": "memagent.testing.models",
     "FaultyVFS": "memagent.testing.faulty_vfs",
     "HashingEncoder": "memagent.testing.encoders",
+    "LangGraphStoreContract": "memagent.testing.langgraph_store_contract",
     "MemoryStoreContract": "memagent.testing.store_contract",
     "ScriptedModel": "memagent.testing.models",
 }
 
-__all__ = ["EncoderContract", "FakeClock", "FaultyVFS", "HashingEncoder", "MemoryStoreContract", "ScriptedModel"]
+__all__ = [
+    "EncoderContract",
+    "FakeClock",
+    "FaultyVFS",
+    "HashingEncoder",
+    "LangGraphStoreContract",
+    "MemoryStoreContract",
+    "ScriptedModel",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,8 @@ from memagent.errors import DuplicateId, InvalidUserId, UnknownMemory, UnknownUs
 from memagent.records import Granularity
 from memagent.stores.links import Links
 from memagent.testing.store_contents import StoreContentsContract
-from memagent.testing.store_drafts import AT, add_session, added, draft, everything, vector
+from memagent.testing.store_drafts import AT, add_session, added, draft, everything, job, vector
+from memagent.testing.store_inference import StoreInferenceContract
 from memagent.testing.store_links import StoreLinksContract
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Interrupted(BaseException):
     """Stands for what ends a block without being an error: a signal, a cancelled task."""
 
 
-class MemoryStoreContract(StoreContentsContract, StoreLinksContract):
+class MemoryStoreContract(StoreContentsContract, StoreInferenceContract, StoreLinksContract):
     """Tests of one store."""
 
     @pytest.fixture
@@ -126,6 +127,7 @@ class MemoryStoreContract(StoreContentsContract, StoreLinksContract):
                 writer.delete_units([keys[2]], at=AT)
                 writer.set_encoder("other", 8)
                 writer.set_association("other")
+                writer.save_jobs([job(keys[1])])
                 writer.save_links(Links.of([(4, 0.5, np.array([], np.int64))]))
                 raise kind("stop")
 

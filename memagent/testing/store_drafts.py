@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memagent.records import Granularity, Message, to_micros
+from memagent.stores.jobs import Job
 from memagent.stores.port import SessionState, StoredMessage, UnitDraft
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ def message(identifier: str, content: str, **others: Any) -> Message:
     """A message of a user (unless others say otherwise)."""
     values: dict[str, Any] = {"role": "user", "event_at": datetime(2025, 3, 1, 12, tzinfo=UTC), **others}
     return Message(id=identifier, content=content, **values)
+
+
+def job(unit: int, **others: Any) -> Job:
+    """A queued job for the facts of a turn (unless others say otherwise)."""
+    values: dict[str, Any] = {"session": 1, "kind": "facts", "state": "queued", "asked_at": AT, **others}
+    return Job(unit=unit, **values)
 
 
 def add_session(writer: WriteTransaction, name: str, texts: list[str], *, message_prefix: str = "") -> list[int]:
@@ -100,4 +107,6 @@ def everything(reader: ReadTransaction) -> list[Any]:
         reader.links_revision(),
         reader.association(),
         reader.unlinked(),
+        reader.jobs(),
+        reader.count_jobs(),
     ]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from memagent.lexical import Related
     from memagent.records import Vector, Vectors
 
-_BY = {"turn": Granularity.TURN, "summary": Granularity.SUMMARY, "keywords": Granularity.KEYWORDS}
+_OWN_TEXTS = (Granularity.TURN, Granularity.SUMMARY, Granularity.KEYWORDS, Granularity.FACT, Granularity.DOCUMENT)
+_BY = {kind.value: kind for kind in _OWN_TEXTS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ def history(turns: Sequence[tuple[int, str]], dim: int = 32) -> list[ViewUnit]:
     """Units of every granularity from ``(session number, text)`` turns.
 
     Keys count from 1: the turns in the order given, then a session, a summary (its first turn) and a keyword unit (its
-    longest word) for each session, then the combinations of the sessions.
+    longest word) for each session, then the combinations of the sessions, a fact (its last turn) for each, and a
+    document (its text, spaced) for each.
     """
     units: list[ViewUnit] = []
 
@@ -73,6 +75,10 @@ def history(turns: Sequence[tuple[int, str]], dim: int = 32) -> list[ViewUnit]:
         add(session, Granularity.KEYWORDS, keywords)
     for session, said in parts.items():
         add(session, Granularity.COMBINATION, "\n".join(said))
+    for session, (_, _, whole) in parts.items():
+        add(session, Granularity.FACT, whole.splitlines()[-1] if whole else "")
+    for session, (_, _, whole) in parts.items():
+        add(session, Granularity.DOCUMENT, " ".join(whole.split()))
     return units
 
 

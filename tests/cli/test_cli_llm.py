@@ -182,3 +182,11 @@ def test_an_embedded_model_that_is_not_installed_is_told_in_a_line(monkeypatch: 
 @pytest.mark.parametrize("command", ["serve", "check"])
 def test_the_help_has_an_example(command: str) -> None:
     assert f"Example: memagent llm {command}" in " ".join(RUNNER.invoke(app, ["llm", command, "--help"]).stdout.split())
+
+
+@pytest.mark.parametrize(
+    "extra", [["--lora", "a=b"], ["--max-model-len", "99"], ["--log", "x.log"], ["--dtype=float32"]]
+)
+def test_the_embedded_model_passes_over_nothing(extra: list[str]) -> None:
+    refused = RUNNER.invoke(app, ["llm", "serve", "--embedded", *extra])
+    assert refused.exit_code == 2, refused.output

@@ -62,6 +62,12 @@ def test_a_user_is_exported_checked_and_erased(tmp_path: Path) -> None:
         memory.search("bees", user_id="ann")
 
 
+def test_an_ab_test_without_users_has_a_verdict_and_a_report(tmp_path: Path) -> None:
+    report = load("ab_test").ab_test(tmp_path, people=60)
+    assert [verdict.finding for verdict in report.verdicts] == ["better"]
+    assert (tmp_path / "report.html").exists()
+
+
 def test_retrievers_are_measured_on_a_longmemeval_file(tmp_path: Path) -> None:
     file = tmp_path / "one.json"
     file.write_text(json.dumps([longmemeval_question()]), encoding="utf-8")

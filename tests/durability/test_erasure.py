@@ -194,8 +194,10 @@ def test_nothing_of_a_forgotten_user_is_left(root: Path, watcher: Observer) -> N
     user_id = f"{mark(rng)}@{mark(rng)}"
     with open_memory(root) as memory:
         bob, ann = Marked(memory, rng, "bob"), Marked(memory, rng, user_id)
-        for marked in (bob, ann):
-            for size in SIZES:
+        # Bob's fit into a page each: before the rest of a longer one stands a page number, which may be a letter,
+        # and with it six letters of his that are among the many of hers.
+        for marked, sizes in ((bob, [size for size in SIZES if size <= 3_000]), (ann, SIZES)):
+            for size in sizes:
                 marked.update(marked.add(size, mark(rng)), 40)
             memory.close_session(next(iter(marked.session.values())), user_id=marked.user_id)
         gone = [*user_id.split("@"), *ann.kept()]

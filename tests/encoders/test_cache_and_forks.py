@@ -103,7 +103,7 @@ def test_a_child_forked_in_the_midst_of_a_call_refuses_that_file_only(
                 call()
         assert opened(tmp_path / "d.sqlite").encode_documents(["a"]).shape == (1, 32)
 
-    with cached._opened():
+    with cached._file._opened():
         child = Child(in_child)
         child.step()
         child.end()
@@ -114,9 +114,9 @@ def test_a_child_forked_in_the_midst_of_a_call_refuses_that_file_only(
 def test_a_cache_whose_connection_cannot_be_closed_is_not_locked_by_a_fork(tmp_path: Path) -> None:
     cached = opened(tmp_path / "c.sqlite")
     cached.encode_documents(["one"])
-    assert cached._connection is not None
-    cached._connection.close()  # every use of it raises now
-    assert not cached.pause(1.0)
+    assert cached._file._connection is not None
+    cached._file._connection.close()  # every use of it raises now
+    assert not cached._file.pause(1.0)
     assert cached.stats().entries == 1
     cached.close()
 

@@ -139,7 +139,7 @@ def test_forgetting_erases_every_byte_of_every_encoders_vectors(tmp_path: Path) 
 
 
 def test_forgetting_says_when_a_reader_keeps_the_log_alive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("memagent.encoders.cache._WAIT_MS", 50)
+    monkeypatch.setattr("memagent.sqlite_cache._WAIT_MS", 50)
     cached = CachedEncoder(HashingEncoder(), tmp_path / "c.sqlite")
     cached.encode_documents(["a"])
     with closing(apsw.Connection(str(tmp_path / "c.sqlite"))) as reader:
@@ -154,7 +154,7 @@ def test_forgetting_says_when_a_reader_keeps_the_log_alive(monkeypatch: pytest.M
 def test_a_writer_that_holds_the_file_too_long_is_a_retryable_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("memagent.encoders.cache._WAIT_MS", 50)
+    monkeypatch.setattr("memagent.sqlite_cache._WAIT_MS", 50)
     cached = CachedEncoder(HashingEncoder(), tmp_path / "c.sqlite")
     with closing(apsw.Connection(str(tmp_path / "c.sqlite"))) as writer:
         writer.execute("BEGIN IMMEDIATE")

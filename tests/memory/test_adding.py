@@ -215,6 +215,8 @@ def test_add_many_stores_sessions_of_both_kinds_and_closes_them(memory: Memory) 
         "summary_units": 0,
         "keywords_units": 0,
         "combination_units": 0,
+        "fact_units": 0,
+        "document_units": 0,
         "sessions": 3,
         "messages": 3,
         "encoder": None,

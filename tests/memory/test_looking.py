@@ -134,6 +134,8 @@ def test_stats_count_what_is_there(memory: Memory) -> None:
         "summary_units": 0,
         "keywords_units": 0,
         "combination_units": 0,
+        "fact_units": 0,
+        "document_units": 0,
         "sessions": 1,
         "messages": 3,
         "encoder": "hashing/32",

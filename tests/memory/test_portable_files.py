@@ -318,7 +318,7 @@ def turn(records: list[dict[str, Any]]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (edit("header", format=2), 1),
+        (edit("header", format=99), 1),
         (edit("header", user_id=3), 1),
         (edit("header", user_id=""), 1),
         (edit("header", user_id="\ud800"), 1),

@@ -339,3 +339,10 @@ def test_a_turn_that_a_span_of_time_hides_has_no_say_in_its_session(retriever: s
     shown = [[(result["session_id"], result["score"], result["memory"]) for result in reply] for reply in replies]
     assert shown[0] == shown[1]
     assert [session for session, _, _ in shown[0]] != []
+
+
+def test_a_retriever_of_sessions_alone_is_asked_for_sessions(memory: Memory) -> None:
+    found = memory.search("beagle", user_id="ann", retriever="memgas")["results"]
+    assert {result["granularity"] for result in found} == {"session"}
+    with pytest.raises(InvalidInput, match="ranks sessions"):
+        memory.search("beagle", user_id="ann", retriever="memgas", granularity="turn")

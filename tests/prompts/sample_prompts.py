@@ -10,8 +10,26 @@ from memagent.prompts.answering import answer_as_text, answer_from_memory, choos
 from memagent.prompts.evidence import choose_evidence, filter_evidence
 from memagent.prompts.facts import Said, extract_facts
 from memagent.prompts.judges import LONGMEMEVAL_TYPES, judge_locomo, judge_longmemeval, judge_memgas
+from memagent.prompts.multihop import (
+    answer_directly,
+    answer_from_passages,
+    next_sentence,
+    read_documents,
+    reason_and_search,
+)
 from memagent.prompts.prompt import Prompt
 from memagent.prompts.quoting import Remembered
+from memagent.prompts.reason_rag import (
+    PLAIN,
+    Reference,
+    Thought,
+    Wording,
+    continue_reasoning,
+    extract_evidence,
+    first_reasoning,
+    forced_answer,
+    judge_reasoning,
+)
 from memagent.prompts.summary import session_keywords, session_summary
 
 SAID_AT = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
@@ -29,11 +47,35 @@ def _judged(kind: str, *, abstention: bool = False) -> Callable[[str], Prompt[An
     return lambda text: judge_longmemeval(text, text, text, kind=kind, abstention=abstention)
 
 
+def thoughts(text: str) -> list[Thought]:
+    return [
+        Thought(before=text, tag="query", content=text),
+        Thought(before="", tag="evidence", content=text),
+        Thought(before=text),
+    ]
+
+
+def references(text: str) -> list[Reference]:
+    return [Reference(title=text, text=text), Reference(title="", text=text, label="m1", said_at=SAID_AT)]
+
+
+def _reason_rag(wording: Wording) -> dict[str, Callable[[str], Prompt[Any]]]:
+    suffix = "-personal" if wording.personal else ""
+    return {
+        f"reason-rag-first-reasoning{suffix}": lambda text: first_reasoning(text, wording=wording),
+        f"reason-rag-evidence{suffix}": lambda text: extract_evidence(
+            text, thoughts(text), text, references(text), wording=wording
+        ),
+        f"reason-rag-reasoning{suffix}": lambda text: continue_reasoning(text, thoughts(text), wording=wording),
+        f"reason-rag-forced-answer{suffix}": lambda text: forced_answer(text, thoughts(text), wording=wording),
+    }
+
+
 SAMPLES: dict[str, Callable[[str], Prompt[Any]]] = {
     "session-summary": session_summary,
     "session-keywords": lambda text: session_keywords(text, between="people"),
     "extract-facts": lambda text: extract_facts(
-        [Said("user", text, SAID_AT), Said(text, "Tell me.", NOW)],
+        [Said("user", text, SAID_AT, noted=True), Said(text, "Tell me.", NOW)],
         [Remembered(label="f1", text=text, said_at=SAID_AT)],
     ),
     "filter-evidence": lambda text: filter_evidence(text, memories(text), now=NOW),
@@ -44,6 +86,14 @@ SAMPLES: dict[str, Callable[[str], Prompt[Any]]] = {
     "judge-memgas": lambda text: judge_memgas(text, text, text),
     "judge-locomo": lambda text: judge_locomo(text, text, text),
     "judge-longmemeval-abstention": _judged("multi-session", abstention=True),
+    **_reason_rag(PLAIN),
+    **_reason_rag(Wording(personal=True, now=NOW)),
+    "reason-rag-judge": lambda text: judge_reasoning(text, [text, "Lyon"], thoughts(text)),
+    "multihop-direct": answer_directly,
+    "multihop-passages": lambda text: answer_from_passages(text, references(text)),
+    "multihop-chain": lambda text: next_sentence(text, references(text), [text, "Next."]),
+    "multihop-search-reasoning": lambda text: reason_and_search(text, thoughts(text)),
+    "multihop-search-reading": lambda text: read_documents(text, thoughts(text), text, references(text)),
     **{_judged(kind)("x").name: _judged(kind) for kind in LONGMEMEVAL_TYPES},
 }
 """By name: what makes the prompt around a text, which stands wherever the prompt quotes one."""

@@ -12,10 +12,12 @@ import pytest
 
 from memagent import Memory
 from memagent.errors import MemagentError, StoreCorrupt, StoreVersion
+from memagent.prompts.facts import Fact, Facts
+from memagent.prompts.prompt import Prompt
 from memagent.stores import sqlite_schema
 from memagent.stores.sqlite import SQLiteStore
 from memagent.stores.sqlite_user import owner_of
-from memagent.testing import HashingEncoder
+from memagent.testing import HashingEncoder, ScriptedModel
 
 FLIPS = 240
 FIXED = "2025-03-01T12:00:00+00:00"
@@ -52,7 +54,16 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         memory.update(key, "note 0, updated")
         memory.delete(memory.get_all(user_id="ann")["results"][-1]["id"])
         memory.add("a note of somebody else", user_id="bob")
+    with Memory(root, encoder=HashingEncoder(32), background=False, model=ScriptedModel(_inferred)) as memory:
+        for number in range(6):
+            memory.add(f"fact {number}", user_id="ann", session_id="s1", timestamp=FIXED, infer=True, wait=True)
     return root
+
+
+def _inferred(prompt: Prompt[Any]) -> Facts:
+    """A fact that takes the place of the one before."""
+    known = ["k1"] if "k1" in prompt.user else []
+    return Facts(facts=[Fact(text=prompt.user[-40:], messages=[1], event_date="2020-01-01", replaces=known)])
 
 
 @pytest.fixture
