@@ -7,7 +7,9 @@ but what :meth:`Prompt.system_for` shows.
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +18,12 @@ _FORMAT = """
 
 Reply with one JSON object between <{tag}> and </{tag}>, and with nothing else. It must fit this JSON schema:
 {schema}"""
+
+
+@cache  # pydantic makes it anew each time, which takes longer than all else that is done with a prompt
+def _schema(answer: type) -> dict[str, object]:
+    made: dict[str, object] = answer.model_json_schema()  # type: ignore[attr-defined]
+    return made
 
 
 # No slots: with them Python 3.11 cannot make a Prompt[str](...).
@@ -57,8 +65,7 @@ class Prompt(Generic[T]):
         """The JSON schema of the answer; None for plain text."""
         if self.answer is None:
             return None
-        made: dict[str, object] = self.answer.model_json_schema()  # type: ignore[attr-defined]
-        return made
+        return deepcopy(_schema(self.answer))
 
     def system_for(self, *, guided: bool) -> str:
         """The system text that is sent.
