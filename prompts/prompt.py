@@ -65,7 +65,7 @@ class Prompt(Generic[T]):
         """The JSON schema of the answer; None for plain text."""
         if self.answer is None:
             return None
-        return deepcopy(_schema(self.answer))
+        return deepcopy(_schema(self.answer))  # type: ignore[arg-type]
 
     def system_for(self, *, guided: bool) -> str:
         """The system text that is sent.

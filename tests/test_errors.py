@@ -8,7 +8,15 @@ from memagent import errors
 from memagent.errors import MemagentError
 
 CLASSES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, MemagentError)]
-RETRYABLE = {"StoreBusy", "StoreFull", "StoreUnavailable", "ModelUnavailable", "ModelTimeout", "SearchUnavailable", "Stopped"}
+RETRYABLE = {
+    "StoreBusy",
+    "StoreFull",
+    "StoreUnavailable",
+    "ModelUnavailable",
+    "ModelTimeout",
+    "SearchUnavailable",
+    "Stopped",
+}
 
 
 @pytest.mark.parametrize("kind", CLASSES)

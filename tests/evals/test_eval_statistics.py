@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from memagent.errors import InvalidInput
 from memagent.evals.statistics import bootstrap, group_means, paired_difference
