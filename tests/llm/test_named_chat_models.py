@@ -36,7 +36,8 @@ def test_without_a_key_it_is_refused_and_said_why(monkeypatch: pytest.MonkeyPatc
 
 
 def test_other_providers_need_langchain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "langchain", None)
+    for name in ("langchain", "langchain.chat_models"):  # another test may have imported the latter
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtra, match=r"memagent\[providers\]"):
         chat_model("anthropic:claude-haiku-4-5")
 
