@@ -2,56 +2,46 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from memagent.agents.reason_rag.labels import label_tree
 from memagent.agents.reason_rag.pairs import tree_pairs
-from memagent.agents.reason_rag.search_settings import SearchSettings
-from memagent.agents.reason_rag.searching import Document
+from memagent.agents.reason_rag.search_settings import SAMPLED, SearchSettings
+from memagent.agents.reason_rag.transitions import TREE_SEARCH
 from memagent.agents.reason_rag.tree import Case, Node, Tree
 from memagent.agents.reason_rag.tree_run import Searching, grow_trees
+from memagent.evals.multihop.corpus import CorpusSearcher, open_corpus
 from memagent.evals.multihop.scripted import WorldModel
 from memagent.evals.multihop.world import make_world
 from memagent.llm import Model
+from memagent.testing import HashingEncoder
 
 WORLD = make_world()
-CASES = [
-    Case(id=question.id, question=question.text, answers=question.answers)
-    for question in WORLD.questions
-    if question.type == "2-hop"
-]
+MAX_ITER = {"2-hop": 7, "3-hop": 9, "4-hop": 11}
+"""Where the longer way, by one search more, still ends: 7 is the published one."""
 
 
-class Words:
-    """Finds the passages that share the rarest words with a query."""
-
-    def __init__(self) -> None:
-        self._bags = [(passage, bag(f"{passage.title} {passage.text}")) for passage in WORLD.passages]
-        self._held = Counter(word for _, words in self._bags for word in words)
-
-    def search(self, query: str, k: int) -> Sequence[Document]:
-        wanted = bag(query)
-        weighed = {place: self._weight(wanted & words) for place, (_, words) in enumerate(self._bags)}
-        found = [self._bags[place] for place in sorted(weighed, key=lambda place: (-weighed[place], place))[:k]]
-        return [Document(id=passage.id, title=passage.title, text=passage.text) for passage, _ in found]
-
-    def _weight(self, shared: set[str]) -> float:
-        return sum(1 / self._held[word] for word in shared)
+@pytest.fixture(scope="module")
+def searcher() -> Iterator[CorpusSearcher]:
+    with open_corpus(WORLD.passages, HashingEncoder(dim=64)) as corpus:
+        yield corpus.searcher("bm25")
 
 
-def bag(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
+def cases(kind: str, most: int | None = None) -> list[Case]:
+    chosen = [question for question in WORLD.questions if question.type == kind][:most]
+    return [Case(id=question.id, question=question.text, answers=question.answers) for question in chosen]
 
 
-def grown(cases: Sequence[Case], iterations: int) -> list[Tree]:
+def grown(searcher: CorpusSearcher, kind: str, most: int | None = None, **changed: Any) -> list[Tree]:
     model = Model(WorldModel(detours=True), concurrency=8)
-    settings = SearchSettings(iterations=iterations)
-    searching = Searching(policy=model, judge=model, searcher=Words(), settings=settings, concurrency=8)
-    return grow_trees(cases, searching)
+    step = replace(SAMPLED, budget=replace(TREE_SEARCH, max_iter=MAX_ITER[kind]))
+    settings = SearchSettings(step=step, **changed)
+    searching = Searching(policy=model, judge=model, searcher=searcher, settings=settings, concurrency=8)
+    return grow_trees(cases(kind, most), searching)
 
 
 def ways(tree: Tree) -> dict[str, Node]:
@@ -70,21 +60,21 @@ def found_the_shorter(tree: Tree) -> bool:
     return chosen == [begun["straight"].step.text] and begun["straight"].visits > begun["detour"].visits
 
 
-def test_the_search_finds_the_shorter_of_two_right_ways() -> None:
-    trees = grown(CASES[:20], 64)
+@pytest.mark.parametrize("kind", MAX_ITER)
+def test_the_search_finds_the_shorter_of_two_right_ways(searcher: CorpusSearcher, kind: str) -> None:
+    trees = grown(searcher, kind, 12)
     assert sum(map(found_the_shorter, trees)) >= 0.95 * len(trees)
 
 
 @pytest.mark.slow
-def test_the_search_finds_the_shorter_of_two_right_ways_in_nearly_all_questions() -> None:
-    trees = grown(CASES, 64)
+def test_the_search_finds_the_shorter_of_two_right_ways_in_nearly_all_questions(searcher: CorpusSearcher) -> None:
+    trees = [tree for kind in MAX_ITER for tree in grown(searcher, kind)]
+    assert len(trees) == 240
     assert sum(map(found_the_shorter, trees)) >= 0.95 * len(trees)
-    assert sum(len(tree_pairs(tree)) for tree in trees) >= 64
+    assert sum(len(tree_pairs(tree)) for tree in trees) >= 240
 
 
-def test_as_published_64_visits_are_spent_on_repeats_before_the_longer_way_ends() -> None:
-    model = Model(WorldModel(detours=True), concurrency=8)
-    settings = SearchSettings(keep_repeats=True)
-    (tree,) = grow_trees(CASES[:1], Searching(policy=model, judge=model, searcher=Words(), settings=settings))
+def test_as_published_64_visits_are_spent_on_repeats_before_the_longer_way_ends(searcher: CorpusSearcher) -> None:
+    (tree,) = grown(searcher, "2-hop", 1, keep_repeats=True)
     assert tree.duplicates > 10
     assert tree_pairs(tree) == []
