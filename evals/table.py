@@ -40,7 +40,7 @@ def rich_table(result: Mapping[str, Any], metrics: Sequence[str] = SHOWN, *, wid
     fewer = [name for name in metrics if name in _FEWER] or list(metrics[:1])
     table = _table(result, metrics, intervals=True)
     for shown, intervals in ((metrics, False), (fewer, False)):
-        if _width(table) <= width:
+        if table_width(table) <= width:
             break
         table = _table(result, shown, intervals=intervals)
     return table
@@ -86,7 +86,7 @@ def _styled(cell: Cell, *, bold: bool, intervals: bool) -> Text:
     return text
 
 
-def _width(table: Table) -> int:
+def table_width(table: Table) -> int:
     """How many columns the table takes when nothing is wrapped."""
     from rich.console import Console
     from rich.measure import Measurement

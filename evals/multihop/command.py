@@ -245,5 +245,6 @@ def _show(result: Mapping[str, Any], out: Path, options: HopOptions) -> None:
     if options.markdown:
         typer.echo(markdown_page(result), nl=False)
     else:
-        Console().print(rich_table(result))
+        console = Console()
+        console.print(rich_table(result, width=console.width))
     typer.echo(f"Written to {out}", err=True)

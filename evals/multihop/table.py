@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from memagent.evals.table import table_width
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,8 +22,23 @@ def markdown_page(result: Mapping[str, Any]) -> str:
     return "\n".join([title(result), "", *table, "", *notes(result)]) + "\n"
 
 
-def rich_table(result: Mapping[str, Any]) -> Table:
-    """The table for a terminal."""
+def rich_table(result: Mapping[str, Any], *, width: int = 160) -> Table:
+    """The table for a terminal of ``width`` columns.
+
+    Where it does not fit, all intervals but those of differences are left out, then what a question takes.
+    """
+    head, rows = _head(result), list(_rows(result))
+    table = _table(result, head, rows)
+    for left_out in (frozenset[str](), frozenset({*_COUNTS.values(), "p50 s"} - {"searches"})):
+        if table_width(table) <= width:
+            break
+        kept = [place for place, name in enumerate(head) if name not in left_out]
+        figures = [[row[0], *(cell.split(" [")[0] for cell in row[1:-1]), row[-1]] for row in rows]
+        table = _table(result, [head[place] for place in kept], [[row[place] for place in kept] for row in figures])
+    return table
+
+
+def _table(result: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -32,9 +49,10 @@ def rich_table(result: Mapping[str, Any]) -> Table:
         title_justify="left",
         caption_justify="left",
     )
-    for place, name in enumerate(_head(result)):
-        table.add_column(Text(name), justify="left" if place == 0 else "right", overflow="fold")
-    for row in _rows(result):
+    for place, name in enumerate(head):
+        label = Text(name.replace("_", "_\n").replace(" ", "\n", 1))
+        table.add_column(label, justify="left" if place == 0 else "right", overflow="fold")
+    for row in rows:
         table.add_row(*(Text(cell.replace(" [", "\n[")) for cell in row))
     return table
 
