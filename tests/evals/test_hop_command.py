@@ -31,7 +31,9 @@ def call(*arguments: object) -> str:
     return found.output
 
 
-def test_a_sweep_over_budgets_writes_a_table_a_result_and_rows_with_their_traces(tmp_path: Path) -> None:
+def test_a_sweep_over_budgets_writes_a_table_a_result_and_rows_with_their_traces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, rows = tmp_path / "result.json", tmp_path / "rows.jsonl"
     arguments = ("--dataset", "world", "--reader", "scripted", "--retriever", "bm25", "--rounds", "0,4")
     shown = call(*arguments, "--out", out, "--per-question", rows, "--markdown")
@@ -46,8 +48,13 @@ def test_a_sweep_over_budgets_writes_a_table_a_result_and_rows_with_their_traces
     assert len(written) == 9 * 5
     assert written[4]["trace"][1]["documents"]
     assert not out.with_name("result.json.partial").exists()
-    call(*arguments, "--out", out)
+    monkeypatch.setenv("COLUMNS", "180")
+    assert {"tokens", "rounds=4"} <= set(call(*arguments, "--out", out).split())
     again = json.loads(out.read_text())
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = call(*arguments, "--out", out)
+    assert "rounds=4" in narrow.split()
+    assert "│ tokens" not in narrow
     assert again["this_run"]["calls"] == 0
     assert [row["metrics"] for row in again["rows"]] == [row["metrics"] for row in result["rows"]]
 
