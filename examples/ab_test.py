@@ -1,6 +1,6 @@
 """An A/B test without users: simulated ones visit a site with the recommendations of two arms.
 
-    python examples/ab_test.py ab-out
+    python examples/ab_test.py [FOLDER]
 
 The data are made up and come with memagent; see docs/ab.md for MovieLens and for your own.
 """
@@ -57,5 +57,7 @@ def ab_test(folder: Path, *, people: int = 200) -> ExperimentReport:
 
 
 if __name__ == "__main__":
-    for verdict in ab_test(Path(sys.argv[1])).verdicts:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "ab-out")
+    for verdict in ab_test(folder).verdicts:
         print(verdict.text)
+    print(f"Report: {folder / 'report.html'}")
