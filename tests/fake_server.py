@@ -64,6 +64,7 @@ class Fake:
     prompts_seen: set[str] = field(default_factory=set)
     prefix_queries: int = 0
     prefix_hits: int = 0
+    started: float | None = None
     url: str = ""
     on_stop: Callable[[], None] = lambda: None
 
@@ -116,6 +117,7 @@ class Handler(BaseHTTPRequestHandler):
                 'vllm:request_success_total{finished_reason="length"} 2.0\n'
                 "vllm:prompt_tokens_total 1.2e+03\nvllm:generation_tokens_total 34\nodd NaN\nodder words\n"
             )
+            page += "" if fake.started is None else f"process_start_time_seconds {fake.started}\n"
             self.answer(200, page.encode(), "text/plain")
         elif self.path == "/v1/models":
             base = {"id": fake.model, "object": "model", "max_model_len": fake.max_model_len, "parent": None}

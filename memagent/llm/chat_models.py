@@ -11,6 +11,8 @@ from memagent.llm.wire import Capabilities
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from memagent.llm.cache import ReplyCache
+
 EMBEDDED = "embedded"
 
 
@@ -25,8 +27,13 @@ def chat_model(name: str, **options: Any) -> BaseChatModel:
     return find_chat_model(name, **options)[0]
 
 
-def find_chat_model(name: str, **options: Any) -> tuple[BaseChatModel, Capabilities | None]:
-    """As :func:`chat_model`, with what the model can do where that was asked (None: nobody was asked)."""
+def find_chat_model(
+    name: str, *, cache: ReplyCache | None = None, **options: Any
+) -> tuple[BaseChatModel, Capabilities | None]:
+    """As :func:`chat_model`, with what the model can do where that was asked (None: nobody was asked).
+
+    ``cache`` remembers what a server has said to that.
+    """
     if name == EMBEDDED:
         from memagent.llm.embedded import EmbeddedChat
 
@@ -36,7 +43,8 @@ def find_chat_model(name: str, **options: Any) -> tuple[BaseChatModel, Capabilit
         from memagent.llm.server import connect
 
         key = options.pop("api_key", None)
-        server = connect(name, api_key=key.get_secret_value() if hasattr(key, "get_secret_value") else key)
+        secret = key.get_secret_value() if hasattr(key, "get_secret_value") else key
+        server = connect(name, api_key=secret, cache=cache)
         return server.chat_model(**options), server.capabilities
     provider, separator, model = name.partition(":")
     if not separator or not provider or not model:

@@ -221,10 +221,11 @@ class Model:
         with self._lock:
             ready = self._ready
             if ready is None:
-                wire = _wire(self._chat, self._given)
+                wire = _wire(self._chat, self._given, self._cache)
                 asker = Asker(
                     identity=wire.identity,
                     json_schema=wire.capabilities.json_schema,
+                    vision=wire.capabilities.vision,
                     meter=self._meter,
                     prices=self._prices,
                     backoff=self._backoff,
@@ -319,13 +320,13 @@ def as_model(model: ModelLike) -> Model:
     return model if isinstance(model, Model) else Model(model)
 
 
-def _wire(chat: BaseChatModel | Wire | str, given: Capabilities | None) -> Wire:
+def _wire(chat: BaseChatModel | Wire | str, given: Capabilities | None, cache: ReplyCache | None) -> Wire:
     from memagent.llm.chat import ChatWire
 
     if isinstance(chat, str):
         from memagent.llm.chat_models import find_chat_model
 
-        found, capabilities = find_chat_model(chat)
+        found, capabilities = find_chat_model(chat, cache=cache)
         return ChatWire(found, given or capabilities)
     if isinstance(chat, Wire):
         return chat

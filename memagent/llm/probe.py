@@ -6,14 +6,21 @@ that no model says by itself.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from memagent.errors import ModelUnavailable
 from memagent.llm.chat import response_format
 from memagent.llm.http import ServerHttp
+from memagent.llm.reply import Raw, Usage
 from memagent.llm.wire import Capabilities
 
+if TYPE_CHECKING:
+    from memagent.llm.cache import ReplyCache
+
+_VERSION = 1  # of the questions
 _CHAT = "/v1/chat/completions"
 _WORD = "zuqofi"
 _SCHEMA = {
@@ -42,6 +49,19 @@ def probe(http: ServerHttp, model: str, *, max_model_len: int | None = None, tim
         vision=seen is not None,
         max_model_len=max_model_len,
     )
+
+
+def remembered(
+    http: ServerHttp, model: str, max_model_len: int | None, *, started: float, cache: ReplyCache
+) -> Capabilities:
+    """As :func:`probe`, once for a process of the server: ``started`` (seconds since 1970) tells it from the next."""
+    facts = ["probe", _VERSION, http.url, model, max_model_len, started]
+    key = hashlib.sha256(json.dumps(facts).encode()).digest()
+    if kept := cache.get(key):
+        return Capabilities(**json.loads(kept.text))
+    found = probe(http, model, max_model_len=max_model_len)
+    cache.put(key, Raw(text=json.dumps(asdict(found)), finish="stop", usage=Usage()))
+    return found
 
 
 def _ask(http: ServerHttp, model: str, timeout: float, **body: Any) -> dict[str, Any] | None:

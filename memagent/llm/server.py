@@ -17,6 +17,7 @@ from memagent.llm.wire import Capabilities
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from memagent.llm.cache import ReplyCache
     from memagent.llm.model import Model
 
 _QUICK = 10.0  # seconds for what needs no model
@@ -53,13 +54,17 @@ class ServerMetrics:
 class Server:
     """One OpenAI-compatible server (vLLM and others).
 
-    ``model``: the model to talk to by default, None for the first one that the server offers.
+    ``model``: the model to talk to by default, None for the first one that the server offers. ``cache``: where what the
+    server can do is remembered for as long as its process runs.
     """
 
-    def __init__(self, url: str, *, model: str | None = None, api_key: str | None = None) -> None:
+    def __init__(
+        self, url: str, *, model: str | None = None, api_key: str | None = None, cache: ReplyCache | None = None
+    ) -> None:
         self._http = ServerHttp(url, api_key=api_key)
         self._api_key = api_key
         self._model = model
+        self._cache = cache
         self._lock = threading.Lock()
         self._capabilities: Capabilities | None = None
 
@@ -76,12 +81,17 @@ class Server:
     @property
     def capabilities(self) -> Capabilities:
         """What the server can do with its default model; found out by asking at the first use."""
-        from memagent.llm.probe import probe
+        from memagent.llm.probe import probe, remembered
 
         with self._lock:
             if self._capabilities is None:
                 found = self._base()
-                self._capabilities = probe(self._http, self.model_name, max_model_len=found.get("max_model_len"))
+                model, longest = self._model or found["id"], found.get("max_model_len")
+                started = self.metrics().counters.get("process_start_time_seconds") if self._cache else None
+                if self._cache and started:
+                    self._capabilities = remembered(self._http, model, longest, started=started, cache=self._cache)
+                else:
+                    self._capabilities = probe(self._http, model, max_model_len=longest)
             return self._capabilities
 
     def healthy(self, *, timeout: float = _QUICK) -> bool:
@@ -196,13 +206,17 @@ class Server:
         return [entry for entry in entries or [] if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
 
 
-def connect(url: str, *, model: str | None = None, api_key: str | None = None) -> Server:
+def connect(
+    url: str, *, model: str | None = None, api_key: str | None = None, cache: ReplyCache | None = None
+) -> Server:
     """A running server, checked to be there and to have the model; its capabilities are found out when first asked.
+
+    With a ``cache`` and a server that says when its process started, as vLLM does, that is once for that process.
 
     Raises :class:`~memagent.errors.ModelUnavailable` (retryable) when it cannot be reached, and
     :class:`~memagent.errors.InvalidInput` when it has no such model.
     """
-    server = Server(url, model=model, api_key=api_key)
+    server = Server(url, model=model, api_key=api_key, cache=cache)
     server._base()
     return server
 

@@ -494,6 +494,24 @@ def test_the_key_of_the_cache_does_not_hold_the_address(fake: Fake, tmp_path: Pa
         two.close()
 
 
+def test_a_repeated_run_asks_a_server_nothing_until_its_process_is_another(tmp_path: Path) -> None:
+    with serving(Fake(started=1.7e9)) as fake:
+        for asked in (4, 4):  # three short questions about what it can do, and the prompt
+            model = Model(fake.url, cache=tmp_path)
+            assert model.ask(TEXT).value == "You said: Hello there"
+            assert model.capabilities.json_schema
+            assert len(fake.requests) == asked
+        fake.started = 1.8e9
+        assert Model(fake.url, cache=tmp_path).ask(TEXT).cached
+        assert len(fake.requests) == 7
+
+
+def test_a_server_that_does_not_say_when_it_started_is_asked_again_what_it_can_do(fake: Fake, tmp_path: Path) -> None:
+    for asked in (4, 7):
+        Model(fake.url, cache=tmp_path).ask(TEXT)
+        assert len(fake.requests) == asked
+
+
 def test_the_counters_of_the_prefix_cache(fake: Fake) -> None:
     server = connect(fake.url)
     before = server.metrics()
