@@ -84,7 +84,7 @@ def main() -> int:
     parts = {
         name: {"before": asdict(found.before[name]), "after": asdict(after)} for name, after in found.after.items()
     }
-    facts = {"trained": found.trained, "held_out": found.held_out, "seconds": found.seconds, "peak_mib": found.peak_mib}
+    facts = {"seconds": found.seconds, "peak_mib": found.peak_mib}
     print(json.dumps({**facts, **parts}, indent=1))
     return 0 if found.after["train"].margin > found.before["train"].margin else 1
 
