@@ -39,13 +39,23 @@ def bootstrap(
     The same seed and number of questions give the same resamples, whatever the values: columns and
     calls are resampled together. Raises :class:`InvalidInput` without questions.
     """
+    drawn = resampled_means(values, seed=seed, resamples=resamples)
+    means = values.mean(axis=0)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return [Interval(*(float(end) for end in ends)) for ends in zip(means, low, high, strict=True)]
+
+
+def resampled_means(values: NDArray[np.float64], *, seed: int = 0, resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """The means (resamples, metrics) of the columns in each of the resamples that :func:`bootstrap` takes.
+
+    For what is no mean but is made of means, such as a ratio. Raises :class:`InvalidInput` without questions.
+    """
     questions = values.shape[0]
     if questions == 0:
         raise InvalidInput("no questions to take a mean of", hint="check what was left out")
-    means = values.mean(axis=0)
-    drawn = np.concatenate([counts @ values for counts in _counts(questions, resamples, seed)]) / questions
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return [Interval(*(float(end) for end in ends)) for ends in zip(means, low, high, strict=True)]
+    drawn: NDArray[np.float64] = np.concatenate([counts @ values for counts in _counts(questions, resamples, seed)])
+    drawn /= questions
+    return drawn
 
 
 def paired_difference(

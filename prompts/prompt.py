@@ -47,6 +47,10 @@ class Prompt(Generic[T]):
     max_tokens: int = 512
     temperature: float = 0.0
     stop: tuple[str, ...] = ()
+    top_p: float | None = None
+    """At a temperature above 0: draw among the likeliest tokens that hold this share of the probability."""
+    top_k: int | None = None
+    """Draw among so many tokens. Both reach OpenAI-compatible models only, this one only those of a server by URL."""
     images: tuple[str, ...] = ()
     """Pictures that belong to ``user``, as ``data:`` or ``http(s):`` URLs."""
     choices: tuple[str, ...] = ()

@@ -32,7 +32,8 @@ _TITLE_MARKS = "〈《"
 _NAMES = (
     r"(?:memor(?:y|ies)|messages?|conversation|question|options?|answer|response|correct_answer|rubric"
     r"|explanation|excerpts?|known|now|session|between|system|assistant|user"
-    r"|references?|query|evidence|thoughts?|gold)"
+    r"|references?|query|evidence|thoughts?|gold|guideline|profile|writings?|task"
+    r"|items?|pages?|person|visits?|problem|possible|mood|outcome|history|statistics)"
 )
 _SLASHES_AND_BARS = r"/\\|／＼⁄∕⧸│∣｜¦ǀ"
 _TAG = re.compile(

@@ -117,15 +117,20 @@ class SentenceTransformersEncoder(TextEncoder):
 
 
 def load_sentence_transformer(model: ModelFolder, *, device: str | None = None) -> Any:
-    """The folder's model as sentence-transformers loads it, in float32; raises :class:`EncoderError`."""
+    """See :func:`load_folder`."""
+    return load_folder(model.folder, device=device)
+
+
+def load_folder(folder: Path, *, device: str | None = None) -> Any:
+    """A folder's model as sentence-transformers loads it, in float32; raises :class:`EncoderError`."""
     from sentence_transformers import SentenceTransformer
 
     try:
         with _no_progress_bars():
-            loaded = SentenceTransformer(str(model.folder), device=device, local_files_only=True)
+            loaded = SentenceTransformer(str(folder), device=device, local_files_only=True)
     except Exception as error:  # loading runs the model's own code, which may raise anything
         raise EncoderError(
-            f"sentence-transformers cannot load {model.folder}: {error}", hint="reinstall or download the model"
+            f"sentence-transformers cannot load {folder}: {error}", hint="reinstall or download the model"
         ) from error
     return loaded.float().eval()
 

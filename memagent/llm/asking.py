@@ -15,7 +15,7 @@ from memagent.errors import MalformedReply, ModelDenied, ModelError, ModelRefuse
 from memagent.llm.effects import Effect, Keep, LookUp, Send, Sleep
 from memagent.llm.meter import Meter, Prices, Reservation
 from memagent.llm.reply import Raw, Reply, Usage
-from memagent.llm.request import Request, first_request, second_request
+from memagent.llm.request import PICTURE_TOKENS, Request, first_request, second_request
 from memagent.llm.retry import Backoff, CallFailed, Failure
 from memagent.llm.structured import clean, read
 from memagent.llm.thoughts import without_thoughts
@@ -24,7 +24,6 @@ from memagent.prompts.prompt import Prompt
 
 T = TypeVar("T")
 
-_PICTURE = 1_000  # tokens that a picture takes, about
 _BYTES_PER_TOKEN = 3  # of a JSON schema, which some servers put into the prompt
 Asking: TypeAlias = Generator[Effect, Any, T]
 
@@ -45,6 +44,7 @@ class Asker:
         *,
         identity: str,
         json_schema: bool | None,
+        vision: bool | None,
         meter: Meter,
         prices: Prices | None,
         backoff: Backoff,
@@ -55,6 +55,7 @@ class Asker:
     ) -> None:
         self.meter = meter
         self.json_schema = json_schema
+        self._vision = vision
         self._identity = identity
         self._prices = prices
         self._backoff = backoff
@@ -106,7 +107,12 @@ class Asker:
         return False
 
     def first(self, prompt: Prompt[Any], *, guided: bool) -> Request:
-        """The call that asks a prompt for the first time."""
+        """The call that asks a prompt for the first time; raises ModelRefused for pictures that it cannot see."""
+        if prompt.images and self._vision is False:
+            raise ModelRefused(
+                f"{prompt.label} shows {len(prompt.images)} pictures, and this model sees none; nothing was sent",
+                hint="take a vision model, or leave the pictures out",
+            )
         return first_request(prompt, guided=guided, thinking=self._thinking)
 
     def key(self, request: Request) -> bytes:
@@ -116,7 +122,7 @@ class Asker:
     def reserve(self, request: Request) -> Reservation:
         """Set aside what a request may take; raises BudgetExceeded where that is more than is left."""
         schema = len(json.dumps(request.schema)) // _BYTES_PER_TOKEN if request.schema else 0
-        besides = _PICTURE * len(request.prompt.images) + schema
+        besides = PICTURE_TOKENS * len(request.prompt.images) + schema
         return self.meter.reserve(request.text, besides + request.max_tokens, self._prices)
 
     def _second(self, request: Request, got: _Got, problem: MalformedReply) -> Asking[_Got]:

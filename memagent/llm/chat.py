@@ -6,6 +6,8 @@ import re
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from memagent.errors import InvalidInput, ModelRefused, ModelUnavailable
@@ -52,6 +54,8 @@ class ChatWire:
         self.chat = chat
         self._openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(chat).__mro__)
         self._capabilities = capabilities or Capabilities(json_schema=None if self._openai else False)
+        if self._openai:
+            _load_httpx()
         self._identity = identity_of(chat)
         self._for_loops = for_any_loop(chat) if self._openai else chat
 
@@ -127,13 +131,22 @@ class ChatWire:
             options["timeout"] = timeout
         if streaming:
             options["stream_usage"] = True
+        if prompt.top_p is not None:
+            options["top_p"] = prompt.top_p
         if prompt.logprobs is not None:
             options |= {"logprobs": True, "top_logprobs": prompt.logprobs}
-        if request.schema is not None:
-            # In the body itself: given as an argument, the client would raise on a reply that is cut off.
-            own = getattr(self.chat, "extra_body", None) or {}
-            options["extra_body"] = {**own, "response_format": response_format(prompt.name, request.schema)}
+        if body := self._in_the_body(request):
+            options["extra_body"] = {**(getattr(self.chat, "extra_body", None) or {}), **body}
         return options
+
+    def _in_the_body(self, request: Request) -> dict[str, Any]:
+        """What the client has no argument for, or reads otherwise than is wanted."""
+        body: dict[str, Any] = {}
+        if request.schema is not None:  # given as an argument, the client would raise on a reply that is cut off
+            body["response_format"] = response_format(request.prompt.name, request.schema)
+        if request.prompt.top_k is not None and getattr(self.chat, "openai_api_base", None):
+            body["top_k"] = request.prompt.top_k  # OpenAI itself refuses it
+        return body
 
     @contextmanager
     def _failures(self, options: Mapping[str, Any]) -> Iterator[None]:
@@ -162,6 +175,12 @@ class ChatWire:
         self._capabilities = replace(self._capabilities, temperature=False)
         passing = ModelUnavailable(error.message, hint="ask again: no temperature is sent any more")
         return Failure(error=passing, kind="temperature", retry_after=0.0)
+
+
+def _load_httpx() -> None:
+    """Load httpx whole: openai looks at it in each call, and fails where another thread has it half loaded."""
+    if find_spec("httpx") is not None:
+        import_module("httpx")
 
 
 def response_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:

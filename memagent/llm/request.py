@@ -14,6 +14,9 @@ from memagent.prompts.prompt import Prompt
 if TYPE_CHECKING:
     from memagent.llm.reply import Raw
 
+PICTURE_TOKENS = 1_000
+"""What a picture takes, about: providers and models differ from some 100 to some 2,000."""
+
 _BYTES_PER_TOKEN = 4
 _SHOWN = 2_000  # characters of a malformed reply that the model is shown again
 
@@ -53,6 +56,9 @@ class Request:
             "logprobs": prompt.logprobs,
             "sample": prompt.sample,
         }
+        # Only where they are wanted, so that replies kept before there were such settings are found.
+        given = {"top_p": prompt.top_p, "top_k": prompt.top_k}
+        content |= {name: value for name, value in given.items() if value is not None}
         # ensure_ascii: a lone surrogate has no UTF-8.
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).digest()
 
@@ -70,12 +76,13 @@ def first_request(prompt: Prompt[Any], *, guided: bool, thinking: int = 0) -> Re
 
 
 def estimated(request: Request, text: str) -> Usage:
-    """The tokens of a call and its reply by the lengths of their texts, where nobody says how many there were."""
+    """The tokens of a call and its reply by their texts and pictures, where nobody says how many there were."""
 
     def tokens(said: str) -> int:
         return len(said.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN + 1
 
-    return Usage(input=tokens(request.text), output=tokens(text), estimated=True)
+    pictures = PICTURE_TOKENS * len(request.prompt.images)
+    return Usage(input=tokens(request.text) + pictures, output=tokens(text), estimated=True)
 
 
 def second_request(first: Request, raw: Raw, problem: MalformedReply) -> Request:

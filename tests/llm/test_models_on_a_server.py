@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from memagent.errors import (
 )
 from memagent.llm import Backoff, Capabilities, Model, Prompt, Server, Usage, connect
 from memagent.llm.chat_models import chat_model
+from memagent.llm.request import PICTURE_TOKENS
 from memagent.testing import FakeClock
 
 pytestmark = pytest.mark.model
@@ -96,6 +98,16 @@ def test_log_probabilities_come_with_the_reply(fake: Fake, asynchronous: bool) -
     assert model.ask(TEXT).logprobs is None
 
 
+def test_how_a_token_is_drawn_is_sent_only_where_it_is_asked_for(fake: Fake) -> None:
+    model = model_on(fake)
+    model.ask(Prompt[str](name="s", version=1, system="", user="x", temperature=0.5, top_p=0.9, top_k=2))
+    model.ask(TEXT)
+    drawn, plain = fake.requests[-2:]
+    assert (drawn["temperature"], drawn["top_p"], drawn["top_k"]) == (0.5, 0.9, 2)
+    assert "top_p" not in plain
+    assert "top_k" not in plain
+
+
 def test_pictures_are_sent_with_the_question() -> None:
     with serving(Fake(vision=True)) as fake:
         prompt: Prompt[str] = Prompt(
@@ -103,6 +115,69 @@ def test_pictures_are_sent_with_the_question() -> None:
         )
         assert model_on(fake).ask(prompt).value == "You said: What is it?"
         assert fake.requests[0]["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png")
+
+
+SEEN: Prompt[YesNo] = Prompt(
+    name="see",
+    version=1,
+    system="Look.",
+    user="Red?",
+    images=("data:image/jpeg;base64,AAAA", "http://x/b.png"),
+    answer=YesNo,
+)
+PARTS = [
+    {"type": "text", "text": "Red?"},
+    {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,AAAA"}},
+    {"type": "image_url", "image_url": {"url": "http://x/b.png"}},
+]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_several_pictures_are_sent_as_content_parts_in_their_order_and_again_at_a_second_try(
+    asynchronous: bool,
+) -> None:
+    with serving(Fake(vision=True, guides=False, reply=lambda _: "perhaps")) as fake:
+        model = Server(fake.url).model(clock=FakeClock())
+        assert model.capabilities.vision
+        del fake.requests[:]
+        with pytest.raises(MalformedReply):
+            asyncio.run(model.aask(SEEN)) if asynchronous else model.ask(SEEN)
+        first, second = (request["messages"] for request in fake.requests)
+        assert first[0]["content"].startswith("Look.")
+        assert first[1] == {"role": "user", "content": PARTS}
+        assert second[:2] == first
+        assert [turn["role"] for turn in second[2:]] == ["assistant", "user"]
+        assert isinstance(second[3]["content"], str)
+
+
+def test_connecting_loads_what_openai_would_meet_half_loaded_in_another_thread(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "httpx", raising=False)
+    assert model_on(fake).capabilities.json_schema
+    assert "httpx" in sys.modules
+
+
+def test_a_model_that_does_not_see_is_sent_no_picture(fake: Fake) -> None:
+    model = Server(fake.url).model(clock=FakeClock())
+    assert model.capabilities.vision is False
+    del fake.requests[:]
+    with pytest.raises(ModelRefused, match="see/1 shows 2 pictures, and this model sees none"):
+        model.ask(SEEN)
+    assert fake.requests == []
+    assert model.ask(TEXT).value == "You said: Hello there"
+
+
+def test_a_server_that_was_not_asked_whether_it_sees_says_so_itself(fake: Fake) -> None:
+    with pytest.raises(ModelRefused, match="not a multimodal model"):
+        model_on(fake).ask(SEEN)
+
+
+def test_tokens_of_pictures_that_nobody_counts_are_estimated() -> None:
+    with serving(Fake(usage=False, vision=True)) as fake:
+        usage = model_on(fake).ask(SEEN).usage
+        assert usage.estimated
+        assert 2 * PICTURE_TOKENS < usage.input < 2 * PICTURE_TOKENS + 50
 
 
 def test_tokens_read_from_the_prefix_cache_are_told_apart() -> None:
