@@ -1,0 +1,32 @@
+"""The bundled tables of the guard: every lookalike is seen through, and names are no public words."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+from guard_examples import task
+
+from memagent.agents.lsrp.guard import ProfileGuard, public_words
+
+GUARD = ProfileGuard()
+ROWS = [
+    line.split(" ", 1)
+    for line in (files("memagent") / "data" / "guard" / "lookalikes.txt").read_text(encoding="utf-8").splitlines()
+    if line[0].isalpha()
+]
+
+
+@pytest.mark.parametrize(("letter", "others"), ROWS, ids=[letter for letter, _ in ROWS])
+def test_a_name_with_a_lookalike_in_it_is_found(letter: str, others: str) -> None:
+    name = f"Zqu{letter}vorim"
+    for other in others:
+        checked = GUARD.check(task(f"For Zqu{other}vorim today", {"surname": name}, history=()))
+        assert checked.text == "For [NAME_1] today", hex(ord(other))
+
+
+def test_public_words_are_common_ones_and_no_names_of_people_and_places() -> None:
+    words = public_words()
+    assert {"teacher", "write", "upcoming", "nicht", "rose"} <= words
+    assert not {"anna", "kovalenko", "paris", "london", "norwegian"} & words
+    assert all(word == word.casefold() for word in words)
