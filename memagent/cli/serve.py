@@ -1,10 +1,11 @@
-"""``memagent serve``: endpoints over what memagent can search.
+"""``memagent serve``: endpoints over what memagent can search, and the cloud's side of LSRP.
 
 Errors pass through: the command line that this is mounted on turns them into a line and an exit status.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,6 +27,11 @@ app = typer.Typer(no_args_is_help=True)
 _EXAMPLE = """
 Example: memagent serve retrieve --corpus passages.jsonl --retriever hybrid --port 8001; or one user's memory:
 memagent serve retrieve --store memagent-store --user ann
+"""
+
+_LSRP_EXAMPLE = """
+Example: memagent serve lsrp-cloud --model http://127.0.0.1:8000/v1 --port 8010; then on the device:
+Device(small_model, "http://127.0.0.1:8010")
 """
 
 
@@ -76,6 +82,53 @@ def retrieve(
             searcher = stack.enter_context(_of_corpus(corpus or [], retriever, encoder, precision))
         say(f"listening on http://{host}:{port}/retrieve")
         serve_retrieve(searcher, host=host, port=port, top_k=top_k)
+
+
+@app.command("lsrp-cloud", epilog=_LSRP_EXAMPLE)
+def lsrp_cloud(
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            envvar="MEMAGENT_MODEL",
+            metavar="MODEL",
+            help="The leader: a server's URL, 'embedded', or PROVIDER:NAME.",
+        ),
+    ],
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MEMAGENT_LSRP_TOKEN",
+            help="What devices have to bring as a bearer token; other users of this machine see it on the command "
+            "line, not in the variable.",
+        ),
+    ] = None,
+    strategies: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Further leadership strategies (.json).")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="The most guidelines written at once.")] = 16,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8010,
+) -> None:
+    """Write guidelines for devices that keep their user's data, until Ctrl-C.
+
+    It is sent tasks, and names of strategies, and keeps neither.
+    """
+    from memagent.agents.lsrp.cloud import Cloud
+    from memagent.agents.lsrp.strategies import load_strategies, register
+    from memagent.llm.model import Model
+    from memagent.server.lsrp_cloud import serve_lsrp_cloud
+
+    for strategy in load_strategies(strategies) if strategies else ():
+        register(strategy)
+    cloud = Cloud(Model(model, concurrency=concurrency))
+    serve_lsrp_cloud(cloud, host=host, port=port, token=token, told=_announce)
+
+
+def _announce(url: str) -> None:
+    typer.echo(f"{url}/guideline")
+    sys.stdout.flush()
+    say("Ctrl-C stops it")
 
 
 def _of_user(memory: Memory, user: str, retriever: str, granularity: str) -> Searcher:

@@ -68,6 +68,18 @@ def test_an_ab_test_without_users_has_a_verdict_and_a_report(tmp_path: Path) -> 
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.model
+def test_a_cloud_and_a_device_in_two_processes_show_what_crossed() -> None:
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    [text] = load("cloud_device").run(tasks=1)
+    crossed = "\n".join(line for line in text.splitlines() if line.startswith("    | "))
+    assert "because [PROFILE_1] and I are going to [PLACE_1]" in crossed
+    assert "mention [PROFILE_1], [PLACE_1]" in crossed
+    assert not any(private in crossed for private in ("Katrin", "Brașov", "Mirela", "Graz"))
+    assert "answer   (About Katrin, Brașov, from Graz.) Yours, Mirela Dobre" in text
+
+
 def test_retrievers_are_measured_on_a_longmemeval_file(tmp_path: Path) -> None:
     file = tmp_path / "one.json"
     file.write_text(json.dumps([longmemeval_question()]), encoding="utf-8")

@@ -6,10 +6,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from ab_samples import AB
+from lsrp_samples import LSRP
+
+from memagent.prompts.ab_judging import Offered, choose_items
+from memagent.prompts.ab_ranker import Listed, rank_candidates
+from memagent.prompts.ab_visual import poster_caption
 from memagent.prompts.answering import answer_as_text, answer_from_memory, choose_option
 from memagent.prompts.evidence import choose_evidence, filter_evidence
 from memagent.prompts.facts import Said, extract_facts
 from memagent.prompts.judges import LONGMEMEVAL_TYPES, judge_locomo, judge_longmemeval, judge_memgas
+from memagent.prompts.lsrp_attack import guess_profile
+from memagent.prompts.lsrp_judges import judge_personalization, judge_relevance
 from memagent.prompts.multihop import (
     answer_directly,
     answer_from_passages,
@@ -94,6 +102,23 @@ SAMPLES: dict[str, Callable[[str], Prompt[Any]]] = {
     "multihop-chain": lambda text: next_sentence(text, references(text), [text, "Next."]),
     "multihop-search-reasoning": lambda text: reason_and_search(text, thoughts(text)),
     "multihop-search-reading": lambda text: read_documents(text, thoughts(text), text, references(text)),
+    "ab-choose": lambda text: choose_items(
+        profile={"occupation": text, "age": "33"},
+        habits=["They stay with what they like."],
+        taste=text,
+        items=[Offered(title=text, genres=(text, "Drama"), rating=4.1, overview=text), Offered(title="Heat (1995)")],
+    ),
+    "ab-poster-caption": lambda text: poster_caption(text, "data:image/jpeg;base64,AAAA"),
+    "ab-rank-candidates": lambda text: rank_candidates(
+        [Listed(title=text, genres=(text, "Drama")), Listed(title="Heat (1995)")],
+        history=[Listed(title=text, rating=4)],
+        person={"occupation": text, "age": "33"},
+    ),
+    **AB,
+    **LSRP,
+    "judge-lsrp-relevance": lambda text: judge_relevance(text, text, text),
+    "judge-lsrp-personalization": lambda text: judge_personalization(text, text, text),
+    "lsrp-guess-profile": lambda text: guess_profile([text, "Draft a toast."], {"city": [text, "Bergen"]}),
     **{_judged(kind)("x").name: _judged(kind) for kind in LONGMEMEVAL_TYPES},
 }
 """By name: what makes the prompt around a text, which stands wherever the prompt quotes one."""

@@ -1,0 +1,245 @@
+"""The device's side as a LangGraph graph: choose, guard, lead, recall, write, restore.
+
+Private data are in every node but one, and that one (``lead``) can hand over only a
+:class:`~memagent.agents.lsrp.messages.GuidelineRequest`, made of what the guard has let pass. Where no guideline comes,
+the device writes by a general plan of its own, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from memagent.agents.lsrp.device_state import (
+    DeviceInput,
+    DeviceState,
+    Problem,
+    begun,
+    checked_from_json,
+    checked_to_json,
+    choice_to_json,
+    memory_from_json,
+    memory_to_json,
+    readable,
+    task_from_json,
+    usage_to_json,
+)
+from memagent.agents.lsrp.guard.placeholders import left_over
+from memagent.agents.lsrp.leading import Led, lead
+from memagent.agents.lsrp.messages import GuidelineRequest
+from memagent.agents.lsrp.ports import Checked, Choice, Guard, Leader, StyleChooser, Verdict
+from memagent.agents.lsrp.strategies import GENERAL, strategy
+from memagent.agents.lsrp.writing import Draft, WriteSettings, write_draft
+from memagent.errors import MemagentError
+from memagent.llm.flow import adrive, drive
+from memagent.prompts.lsrp import general_plan
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+    from memagent.agents.lsrp.private import PrivateMemory
+    from memagent.agents.lsrp.wire import WireLog
+    from memagent.llm.flow import Steps
+    from memagent.llm.model import Model
+
+Update: TypeAlias = dict[str, Any]
+Node: TypeAlias = Literal["begin", "choose", "guard", "lead", "recall", "write", "restore"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a device consists of. ``leader`` None: it writes alone, and nothing leaves; ``memory`` None: it knows of the
+    user what the task itself brings.
+    """
+
+    model: Model
+    leader: Leader | None
+    guard: Guard
+    chooser: StyleChooser
+    wire: WireLog
+    memory: PrivateMemory | None = None
+    settings: WriteSettings = field(default_factory=WriteSettings)
+
+
+def build_device(
+    parts: Parts, *, checkpointer: BaseCheckpointSaver[Any] | None = None
+) -> CompiledStateGraph[DeviceState, None, DeviceInput, DeviceState]:
+    """The compiled graph; it runs synchronously and asynchronously.
+
+    What is private of the user stands in its state: keep the ``checkpointer`` (LangGraph's) on the device, and let
+    nothing trace the graph to another machine (:class:`~memagent.agents.lsrp.Device` sees to the latter).
+    """
+    from langchain_core.runnables import RunnableLambda
+    from langgraph.graph import END, START, StateGraph
+
+    nodes = _Nodes(parts)
+    graph = StateGraph(DeviceState, input_schema=DeviceInput, output_schema=DeviceState)
+    for name, sync in (
+        ("begin", nodes.begin),
+        ("choose", nodes.choose),
+        ("guard", nodes.guard),
+        ("lead", nodes.lead),
+        ("recall", nodes.recall),
+        ("restore", nodes.restore),
+    ):
+        graph.add_node(name, RunnableLambda(sync, afunc=_in_thread(sync), name=name))
+    graph.add_node("write", RunnableLambda(nodes.write, afunc=nodes.awrite, name="write"))
+    graph.add_edge(START, "begin")
+    graph.add_conditional_edges("begin", nodes.after_begin, ["choose", "recall"])
+    graph.add_edge("choose", "guard")
+    graph.add_conditional_edges("guard", nodes.after_guard, ["lead", "recall"])
+    graph.add_edge("lead", "recall")
+    graph.add_edge("recall", "write")
+    graph.add_edge("write", "restore")
+    graph.add_edge("restore", END)
+    return graph.compile(checkpointer=checkpointer, name="lsrp-device")
+
+
+class _Nodes:
+    """The nodes, over one device."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def begin(self, values: DeviceInput) -> Update:
+        """The task, completed from the user's memory; nothing is left of an earlier task of the same thread."""
+        clock = _Clock()
+        task = readable(task_from_json(values["task"]))
+        if self._parts.memory is not None:
+            task = self._parts.memory.completed(task)
+        return {**begun(task), "ms": {"begin": clock.ms()}}
+
+    def after_begin(self, _values: DeviceState) -> Node:
+        """Without a leader nothing is chosen or checked."""
+        return "recall" if self._parts.leader is None else "choose"
+
+    def choose(self, values: DeviceState) -> Update:
+        """The strategy; the general one where the chooser fails, or names one that is not known here."""
+        clock, problems = _Clock(), list(values["problems"])
+        try:
+            choice = self._parts.chooser.choose(task_from_json(values["task"]))
+            strategy(choice.strategy)  # its name is sent, so it must be one of ours
+        except MemagentError as error:
+            problems.append(_problem("choose", error))
+            choice = Choice(strategy=GENERAL, reason="no style could be chosen")
+        return {"choice": choice_to_json(choice), "problems": problems, "ms": clock.added(values, "choose")}
+
+    def guard(self, values: DeviceState) -> Update:
+        """What of the task's text may leave; nothing where the guard fails."""
+        clock, problems = _Clock(), list(values["problems"])
+        try:
+            checked = self._parts.guard.check(task_from_json(values["task"]))
+        except MemagentError as error:
+            problems.append(_problem("guard", error))
+            checked = Checked(verdict=Verdict.REFUSED, text="")
+        return {"checked": checked_to_json(checked), "problems": problems, "ms": clock.added(values, "guard")}
+
+    def after_guard(self, values: DeviceState) -> Node:
+        """A refused task does not leave."""
+        checked = values["checked"]
+        refused = checked is None or checked["verdict"] == Verdict.REFUSED or not checked["text"].strip()
+        return "recall" if refused else "lead"
+
+    def lead(self, values: DeviceState) -> Update:
+        """The leader's guideline; none, and the problem, where it gives none."""
+        clock, leader, checked = _Clock(), self._parts.leader, _checked(values)
+        assert leader is not None
+        assert values["choice"] is not None
+        request = GuidelineRequest(
+            task=checked.text,
+            strategy=values["choice"]["strategy"],
+            task_type=task_from_json(values["task"]).task_type,
+        )
+        led: Led = lead(leader, request, self._parts.wire)
+        problems = [*values["problems"], *(_problem("lead", error) for error in led.errors)]
+        text = None if led.guideline is None else led.guideline.text
+        return {
+            "received": text,
+            "guideline": None if text is None else self._parts.guard.restored(text, checked),
+            "problems": problems,
+            "bytes": {"up": led.up, "down": led.down},
+            "ms": clock.added(values, "lead"),
+        }
+
+    def recall(self, values: DeviceState) -> Update:
+        """What the user's own memory holds for the task."""
+        clock, memory = _Clock(), self._parts.memory
+        found = () if memory is None else memory.recalled(task_from_json(values["task"]))
+        return {"memories": list(map(memory_to_json, found)), "ms": clock.added(values, "recall")}
+
+    def write(self, values: DeviceState) -> Update:
+        """The device's own text."""
+        clock = _Clock()
+        return _written(values, drive(self._writing(values), self._parts.model), clock)
+
+    async def awrite(self, values: DeviceState) -> Update:
+        """As :meth:`write`, for an event loop."""
+        clock = _Clock()
+        return _written(values, await adrive(self._writing(values), self._parts.model), clock)
+
+    def restore(self, values: DeviceState) -> Update:
+        """The text with the private texts put back where the model has left placeholders."""
+        clock, draft = _Clock(), values["draft"] or ""
+        if values["checked"] is None:
+            return {"answer": draft, "ms": clock.added(values, "restore")}
+        checked = _checked(values)
+        answer = self._parts.guard.restored(draft, checked)
+        left = max(0, left_over(answer) - left_over(values["task"]["text"]))
+        return {"answer": answer, "leftover": left, "ms": clock.added(values, "restore")}
+
+    def _writing(self, values: DeviceState) -> Steps[Draft]:
+        task = task_from_json(values["task"])
+        memories = tuple(map(memory_from_json, values["memories"] or ()))
+        guideline = values["guideline"] or general_plan(task.task_type)
+        settings = self._parts.settings.within(self._parts.model.window)
+        return write_draft(task, guideline, memories, settings)
+
+
+class _Clock:
+    """Milliseconds since it was made."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def ms(self) -> float:
+        return round((time.perf_counter() - self._begun) * 1000, 3)
+
+    def added(self, values: DeviceState, node: Node) -> dict[str, float]:
+        return {**values["ms"], node: self.ms()}
+
+
+def _in_thread(node: Callable[[Any], Update]) -> Callable[[Any], Any]:
+    async def run(values: Any) -> Update:
+        return await asyncio.to_thread(node, values)
+
+    return run
+
+
+def _checked(values: DeviceState) -> Checked:
+    assert values["checked"] is not None
+    return checked_from_json(values["checked"])
+
+
+def _problem(node: Node, error: MemagentError) -> Problem:
+    return {"node": node, "error": type(error).__name__, "message": str(error)}
+
+
+def _written(values: DeviceState, draft: Draft, clock: _Clock) -> Update:
+    problems = list(values["problems"])
+    if not draft.text:
+        said = "the device's model wrote nothing"
+        problems.append({"node": "write", "error": "MalformedReply", "message": said})
+    return {
+        "draft": draft.text,
+        "prompt": draft.prompt,
+        "used": list(draft.memories),
+        "writings": list(draft.writings),
+        "truncated": draft.truncated,
+        "usage": usage_to_json(draft.usage),
+        "problems": problems,
+        "ms": clock.added(values, "write"),
+    }

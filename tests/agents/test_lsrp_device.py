@@ -1,0 +1,331 @@
+"""The device: led or alone it answers, nothing private leaves, and the trace says what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_server import Fake
+from fake_server import serving as model_server
+from lsrp_examples import HISTORY, PLAN, PRIVATE, PROFILE, TASK, answering, follows, guided, http
+
+from memagent import Memory
+from memagent.agents.lsrp import (
+    Checked,
+    Choice,
+    Cloud,
+    Device,
+    Guideline,
+    GuidelineRequest,
+    PrivateTask,
+    RemoteLeader,
+    TaskType,
+    Verdict,
+    WireLog,
+    WriteSettings,
+    Written,
+    example_users,
+    remember_private,
+)
+from memagent.errors import InvalidInput, ModelUnavailable, NotFound, StoreBusy, UnknownName
+from memagent.llm import Model
+from memagent.prompts.lsrp import general_plan
+from memagent.testing import HashingEncoder, ScriptedModel
+
+with warnings.catch_warnings():
+    # LangGraph's own imports warn about each other on some versions.
+    warnings.simplefilter("ignore")
+    from langgraph.checkpoint.memory import InMemorySaver
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memagent.agents.lsrp.remote._WAIT", 0.0)
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    with Memory(":memory:", encoder=HashingEncoder(dim=64), background=False) as made:
+        remember_private(made, user_id="ann", profile=PROFILE, history=HISTORY)
+        made.add("Otto eats no fish.", user_id="ann")
+        made.add("A secret of somebody else.", user_id="bob")
+        yield made
+
+
+def private_in(text: str) -> list[str]:
+    return [piece for piece in PRIVATE if piece in text]
+
+
+def test_a_led_answer_and_what_happened_on_the_way(memory: Memory) -> None:
+    cloud = ScriptedModel(["Greet [NAME_1], then name the day."])
+    own = ScriptedModel(follows)
+    device = Device.for_user(own, Cloud(cloud), memory, user_id="ann")
+    answer = device.ask("Invite Rosalind to dinner in Porto.", "writing")
+    assert answer.text == "I follow: Greet Rosalind, then name the day."
+    assert answer.led
+    assert private_in(cloud.prompts[0].user + cloud.prompts[0].system) == []
+    assert "Rosalind Quist" in own.prompts[0].user
+    assert any("Otto eats no fish." in text for text in answer.memories)
+    assert "somebody else" not in own.prompts[0].user
+    trace = answer.trace
+    assert (trace.strategy, trace.verdict, trace.problems, trace.alone) == ("general", "redacted", (), "")
+    assert trace.sent == "Invite [NAME_1] to dinner in [PLACE_1]."
+    assert list(trace.ms) == ["begin", "choose", "guard", "lead", "recall", "write", "restore"]
+    assert (trace.up, trace.down) == tuple(one.size for one in device.wire.records)
+    assert private_in(json.dumps(trace.to_json(), ensure_ascii=False)) == []
+    assert "redacted" in trace.text()
+
+
+def test_one_server_for_both_roles_sees_private_data_only_from_the_device() -> None:
+    fake = Fake(reply=lambda body: "Greet the guest.")
+    with model_server(fake):
+        device = Device(Model(f"{fake.url}/v1"), Cloud(Model(f"{fake.url}/v1")))
+        device.ask(TASK)
+    asked = [json.dumps(body, ensure_ascii=False) for body in fake.requests if body["messages"][0]["role"] == "system"]
+    led, wrote = asked
+    assert "experienced manager" in led
+    assert private_in(led) == []
+    assert set(private_in(wrote)) == set(PRIVATE)
+
+
+def test_no_example_user_is_known_to_the_leader() -> None:
+    cloud = ScriptedModel(lambda prompt: "Plan.")
+    device = Device(ScriptedModel(follows), Cloud(cloud))
+    for user in example_users():
+        for task in user.tasks:
+            assert device.ask(task).led
+    users = example_users()
+    assert len(users) >= 6
+    assert {task.task_type for user in users for task in user.tasks} == set(TaskType)
+    seen = "\n".join(prompt.user for prompt in cloud.prompts)
+    for user in users:
+        names = [name for name in user.profile["name"].split() if name in seen]
+        assert names == []
+
+
+FAILING = {
+    "gone": None,
+    "closes": b"",
+    "html": http("200 OK", b"<html>"),
+    "odd": http("200 OK", b'{"answer": "x"}'),
+    "empty": guided(""),
+    "endless": guided("x" * 300_000),
+    "busy": http("503 Busy", b'{"detail": "later"}'),
+    "refuses": http("403 No", b'{"detail": "not you"}'),
+    "cut off": guided()[:-4],
+}
+
+
+@pytest.mark.parametrize("failing", FAILING)
+def test_without_a_guideline_the_device_answers_alone_and_says_why(failing: str, memory: Memory) -> None:
+    raw = FAILING[failing]
+    own = ScriptedModel(follows)
+    with answering(lambda _, connection: connection.sendall(raw or b"")) as (url, _):
+        leader = RemoteLeader("http://127.0.0.1:9" if raw is None else url, timeout=3)
+        answer = Device.for_user(own, leader, memory, user_id="ann").ask("Invite Otto to dinner.", "writing")
+    assert answer.text == f"I follow: {general_plan('writing')}"
+    assert not answer.led
+    assert [problem["node"] for problem in answer.trace.problems] == ["lead"]
+    assert answer.trace.alone == answer.trace.problems[0]["message"]
+    assert "Rosalind Quist" in own.prompts[0].user
+    assert "Otto eats no fish." in own.prompts[0].user
+    assert answer.trace.up == sum(one.size for one in leader.wire.records if one.direction == "up")
+
+
+def test_a_slow_cloud_costs_its_timeout_and_no_more() -> None:
+    def late(_number: int, connection: socket.socket) -> None:
+        connection.settimeout(2)
+        connection.recv(1)  # until the device has had enough
+
+    with answering(late) as (url, _):
+        answer = Device(ScriptedModel(follows), RemoteLeader(url, timeout=0.3)).ask(TASK)
+    assert answer.trace.problems[0]["error"] == "ModelTimeout"
+    assert 250 < answer.trace.ms["lead"] < 2_000
+
+
+class Says:
+    """A guard and a chooser that do one thing, or raise."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+    def check(self, task: PrivateTask) -> Checked:
+        return self._said()  # type: ignore[no-any-return]
+
+    def choose(self, task: PrivateTask) -> Choice:
+        return self._said()  # type: ignore[no-any-return]
+
+    def restored(self, text: str, checked: Checked) -> str:
+        return text
+
+    def _said(self) -> Any:
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+@pytest.mark.parametrize(
+    "result", [Checked(verdict=Verdict.REFUSED, text=""), Checked(verdict=Verdict.PASSED, text=" "), StoreBusy("busy")]
+)
+def test_what_the_guard_refuses_or_cannot_check_does_not_leave(result: Any) -> None:
+    device = Device(ScriptedModel(follows), "http://127.0.0.1:9", guard=Says(result))
+    answer = device.ask(TASK)
+    assert device.wire.records == ()
+    assert answer.trace.alone == "the guard let nothing leave"
+    assert (answer.trace.up, answer.trace.ms.get("lead")) == (0, None)
+
+
+@pytest.mark.parametrize("result", [StoreBusy("busy"), Choice(strategy="tell them that Ann is 31", reason="x")])
+def test_a_chooser_that_fails_or_names_no_strategy_leaves_the_general_one(result: Any) -> None:
+    device = Device(ScriptedModel(follows), Cloud(ScriptedModel([PLAN])), chooser=Says(result))
+    answer = device.ask(TASK)
+    assert (answer.led, answer.trace.strategy) == (True, "general")
+    assert [problem["node"] for problem in answer.trace.problems] == ["choose"]
+    assert b"Ann" not in device.wire.records[0].body
+
+
+def test_the_chosen_style_and_its_votes_are_sent_and_traced() -> None:
+    choice = Choice(strategy="supportive", reason="nearest", votes={"supportive": 3, "directive": 2})
+    cloud = ScriptedModel([PLAN])
+    answer = Device(ScriptedModel(follows), Cloud(cloud), chooser=Says(choice)).ask(TASK)
+    assert cloud.prompts[0].name == "lsrp-leader-supportive-writing"
+    assert answer.trace.votes == {"supportive": 3, "directive": 2}
+    assert "supportive (nearest; votes: supportive 3, directive 2)" in answer.trace.text()
+
+
+def test_a_device_without_a_leader_sends_nothing_and_says_so() -> None:
+    device = Device(ScriptedModel(follows), None)
+    answer = device.ask("Name a boat.", TaskType.EXPLANATION)
+    assert device.wire.records == ()
+    assert answer.trace.alone == "it has no leader"
+    assert answer.text.startswith("I follow: Say first what the conclusion is.")
+
+
+def test_streams_and_event_loops_do_the_same() -> None:
+    device = Device(ScriptedModel(follows), Cloud(ScriptedModel(lambda prompt: PLAN)))
+    nodes = ["begin", "choose", "guard", "lead", "recall", "write", "restore"]
+    streamed = list(device.stream(TASK))
+    assert [stage.node for stage in streamed] == nodes
+    assert streamed[-1].changed["answer"] == f"I follow: {PLAN}"
+
+    async def both() -> tuple[str, list[str]]:
+        answer = await device.aask(TASK)
+        return answer.text, [stage.node async for stage in device.astream(TASK)]
+
+    assert asyncio.run(both()) == (f"I follow: {PLAN}", nodes)
+
+
+def test_a_run_that_was_cut_off_goes_on_without_asking_the_cloud_again() -> None:
+    saver, cloud = InMemorySaver(), ScriptedModel([PLAN])
+    broken = ScriptedModel([ModelUnavailable("gone")], retries=0)
+    with pytest.raises(ModelUnavailable):
+        Device(broken, Cloud(cloud), checkpointer=saver).ask(TASK, thread_id="run")
+    mended = Device(ScriptedModel(follows), Cloud(ScriptedModel([])), checkpointer=saver)
+    answer = mended.resume("run")
+    assert (answer.text, answer.thread_id, answer.led) == (f"I follow: {PLAN}", "run", True)
+    assert answer.trace.up > 0
+    assert asyncio.run(mended.aresume("run")).text == answer.text
+    with pytest.raises(NotFound, match="no run is kept"):
+        mended.resume("other")
+    with pytest.raises(InvalidInput, match="keeps no runs"):
+        Device(ScriptedModel([]), None).resume("run")
+    with pytest.raises(InvalidInput, match="needs a checkpointer"):
+        Device(ScriptedModel([]), None).ask(TASK, thread_id="run")
+
+
+def test_a_new_task_of_the_same_thread_begins_anew() -> None:
+    device = Device(ScriptedModel(follows), Cloud(ScriptedModel([PLAN, ""])), checkpointer=InMemorySaver())
+    assert device.ask(TASK, thread_id="run").led
+    again = device.ask(replace(TASK, text="Name a boat."), thread_id="run")
+    assert (again.led, again.guideline, len(again.trace.problems)) == (False, None, 1)
+
+
+def test_nothing_is_traced_to_another_machine_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    from langchain_core.tracers.context import _tracing_v2_is_enabled
+    from langsmith.utils import get_env_var
+
+    clear: Any = get_env_var.cache_clear  # type: ignore[attr-defined]  # it is cached
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    clear()
+    traced: list[object] = []
+
+    def sees(prompt: Any) -> str:
+        traced.append(_tracing_v2_is_enabled())
+        return "x"
+
+    device = Device(ScriptedModel(sees), Cloud(ScriptedModel(sees)))
+    try:
+        assert _tracing_v2_is_enabled()
+        device.ask(TASK)
+        for _ in device.stream(TASK):
+            assert _tracing_v2_is_enabled()
+
+        async def follow() -> None:
+            await device.aask(TASK)
+            async for _ in device.astream(TASK):
+                assert _tracing_v2_is_enabled()
+
+        asyncio.run(follow())
+    finally:
+        monkeypatch.undo()
+        clear()
+    assert traced == [False] * 8
+
+
+def test_what_is_too_long_for_the_model_is_left_out_from_the_end(memory: Memory) -> None:
+    long = tuple(Written(title=f"text {number}", text="word " * 300) for number in range(6))
+    own = ScriptedModel(follows)
+    device = Device(own, None, settings=WriteSettings(max_prompt_tokens=2_000))
+    answer = device.ask(replace(TASK, history=long))
+    assert 0 < answer.trace.writings < 6
+    assert 'title="text 0"' in own.prompts[0].user
+    with pytest.raises(InvalidInput, match="do not hold the task"):
+        Device(own, None, settings=WriteSettings(max_prompt_tokens=300)).ask(TASK)
+
+
+def test_a_text_that_the_memory_brings_is_shown_once(memory: Memory) -> None:
+    own = ScriptedModel(follows)
+    Device.for_user(own, None, memory, user_id="ann").ask("Tell about the hive with Otto at Vila Verde.", "writing")
+    assert own.prompts[0].user.count("opened the hive") == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "error"),
+    [
+        ("  ", "writing", InvalidInput),
+        ("x", None, InvalidInput),
+        ("x", "poem", UnknownName),
+        (TASK, "explanation", InvalidInput),
+        ("\ud800", "writing", InvalidInput),
+        (replace(TASK, profile={"age": 31}), None, InvalidInput),  # type: ignore[dict-item]
+        (replace(TASK, history=(Written(title="t", text=None),)), None, InvalidInput),  # type: ignore[arg-type]
+    ],
+)
+def test_a_task_that_is_none_is_refused(task: Any, kind: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Device(ScriptedModel([]), None).ask(task, kind)
+
+
+def test_a_leader_of_ones_own_needs_a_guideline_method_and_its_messages_are_logged(tmp_path: Path) -> None:
+    class Own:
+        def guideline(self, request: GuidelineRequest) -> Guideline:
+            return Guideline(text=f"About {request.task}")
+
+    log = WireLog(tmp_path / "wire.jsonl")
+    answer = Device(ScriptedModel(follows), Own(), wire=log).ask(PrivateTask(text="a", task_type=TaskType.WRITING))
+    assert answer.text == "I follow: About a"
+    assert [json.loads(one.body) for one in log.records] == [
+        {"task": "a", "strategy": "general", "task_type": "writing"},
+        {"text": "About a"},
+    ]
+    with pytest.raises(InvalidInput, match="another wire log"):
+        Device(ScriptedModel([]), RemoteLeader("http://127.0.0.1:9"), wire=log)
