@@ -12,8 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
+from memagent.evals.ab.augment_command import EXAMPLE as AUGMENT_EXAMPLE
+from memagent.evals.ab.augment_command import ab_augment
 from memagent.evals.ab.command import EXAMPLE as AB_EXAMPLE
 from memagent.evals.ab.command import ab
+from memagent.evals.ab.validate_command import EXAMPLE as VALIDATE_EXAMPLE
+from memagent.evals.ab.validate_command import ab_validate
+from memagent.evals.lsrp.command import EXAMPLE as LSRP_EXAMPLE
+from memagent.evals.lsrp.command import lsrp
 from memagent.evals.measuring import check_places, made_folder, measure, stoppable, write_rows
 from memagent.evals.multihop.command import EXAMPLE as AGENTIC_RAG_EXAMPLE
 from memagent.evals.multihop.command import agentic_rag
@@ -25,6 +31,9 @@ app = typer.Typer(no_args_is_help=True)
 app.command(epilog=QA_EXAMPLE)(qa)
 app.command(epilog=AGENTIC_RAG_EXAMPLE)(agentic_rag)
 app.command(epilog=AB_EXAMPLE)(ab)
+app.command(epilog=LSRP_EXAMPLE)(lsrp)
+app.command(name="ab-augment", epilog=AUGMENT_EXAMPLE)(ab_augment)
+app.command(name="ab-validate", epilog=VALIDATE_EXAMPLE)(ab_validate)
 
 _RETRIEVERS = ("dense", "bm25", "hybrid")
 

@@ -1,4 +1,4 @@
-"""``memagent tune``: training data from tree search, and tuning on it.
+"""``memagent tune``: training data from tree search and from a small model's feedback, and tuning on it.
 
 Errors pass through: the command line that this is mounted on turns them into a line and an exit status.
 """
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from memagent.cli.output import say, write_fields
+from memagent.cli.tune_feedback import EXAMPLE as FEEDBACK_EXAMPLE
+from memagent.cli.tune_feedback import feedback
 from memagent.cli.tune_trees import EXAMPLE as TREES_EXAMPLE
 from memagent.cli.tune_trees import trees
 from memagent.evals.measuring import check_places, progress_bar, stoppable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.command(epilog=TREES_EXAMPLE)(trees)
+app.command(epilog=FEEDBACK_EXAMPLE)(feedback)
 
 _PAIRS = """
 Example: memagent tune pairs --trees trees.jsonl --out pairs.jsonl
@@ -38,7 +41,7 @@ Example: memagent tune score --pairs held-out.jsonl --model my-model --adapter t
 
 @app.callback()
 def main() -> None:
-    """Make training data by tree search, and tune models on preference pairs."""
+    """Make training data by tree search or by a small model's feedback, and tune models on preference pairs."""
 
 
 @app.command(epilog=_PAIRS)
@@ -76,7 +79,10 @@ def pairs(
 @app.command(epilog=_DPO)
 def dpo(
     *,
-    pairs: Annotated[Path, typer.Option(metavar="FILE", help="Pairs: JSON Lines or a JSON list, also with .gz.")],
+    pairs: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Pairs: JSON Lines or a JSON list, also with .gz, and in ShareGPT's shape."),
+    ],
     model: Annotated[str, typer.Option(metavar="DIR|NAME", help="The model's folder, or its name on the hub.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to; a stopped run goes on in it.")],
     full: Annotated[bool, typer.Option("--full", help="Tune all weights, not a LoRA adapter.")] = False,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from memagent.errors import DataError, InvalidInput, MissingExtra
 from memagent.files import as_path, file_to_write, replacing
+from memagent.tuning.sharegpt import plain_record
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -77,6 +78,8 @@ _TYPES = {field.name: str(field.type) for field in fields(PreferencePair)}
 
 def read_pairs(path: str | Path) -> list[PreferencePair]:
     """The pairs of a file: JSON Lines or one JSON list, either also with ``.gz``. Fields we do not know are left out.
+
+    Records may also have ShareGPT's shape (see :mod:`memagent.tuning.sharegpt`).
 
     Raises :class:`DataError` naming the record and the field, and InvalidInput where there is no such file.
     """
@@ -160,6 +163,8 @@ def _json(text: str, where: str) -> Any:
 def _pair(record: Any, where: str) -> PreferencePair:
     if not isinstance(record, dict):
         raise DataError(f"{where} is no object", hint="a pair has the fields instruction, input, chosen and rejected")
+    if "conversations" in record:
+        record = plain_record(record, where)
     if missing := [name for name in _NEEDED if name not in record]:
         raise DataError(f"{where} has no {missing[0]!r}", hint=f"a pair needs {', '.join(_NEEDED)}")
     known = {name: value for name, value in record.items() if name in _TYPES and value is not None}
