@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from os import PathLike
 from typing import Any
 
@@ -13,20 +15,21 @@ import numpy as np
 
 from memagent.agents.ab.arms.port import Arm
 from memagent.agents.ab.catalogue import Catalogue
+from memagent.agents.ab.crew import worked
 from memagent.agents.ab.events import Event, Visit
 from memagent.agents.ab.fatigue import Fatigue
 from memagent.agents.ab.keys import key_of
-from memagent.agents.ab.policy import Draw, Policy
+from memagent.agents.ab.policy import Draw, Policy, Visitor
 from memagent.agents.ab.sandbox import Layout, Sandbox
 from memagent.agents.ab.sequential import Stopping, Watch
-from memagent.agents.ab.session import Place, run_visit
+from memagent.agents.ab.session import Leaver, Place, run_visit
 from memagent.agents.ab.shelf import Shelf, shelf
 from memagent.agents.ab.storing import Block, Runs, keep
 from memagent.agents.ab.users import User
 from memagent.errors import ArmFailed, InvalidInput
 
 BLOCK = 25
-"""Users whose sessions are written at once, and after whom a run can be resumed."""
+"""Users whose sessions are written at once, and after whom a run can be resumed, where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +40,11 @@ class Experiment:
     to come again; what they watched is not recommended to them again in that arm. The order of the arms goes round from
     user to user. With ``common_random_numbers`` a visitor has the same luck in every arm, which makes differences
     smaller to measure; without, arms are as independent as two groups of visits of one person can be (for A/A tests).
-    ``stopping`` ends the experiment early. The first arm is the one that others are compared with. Raises InvalidInput
-    for no users, no arms, names or ids that occur twice.
+    ``stopping`` ends the experiment early. The first arm is the one that others are compared with.
+
+    The sessions of ``block`` users are written at once: 1 for visitors that are dear. ``concurrency`` users are under
+    way at once, each in a thread, which the policy and the arms must bear; the log is the same. Raises InvalidInput for
+    no users, no arms, names or ids that occur twice.
     """
 
     catalogue: Catalogue
@@ -53,8 +59,14 @@ class Experiment:
     stopping: Stopping | None = None
     label: str = ""
     """Part of the fingerprint: says which data and training the arms come from."""
+    block: int = BLOCK
+    concurrency: int = 1
 
     def __post_init__(self) -> None:
+        if min(self.block, self.concurrency) < 1:
+            raise InvalidInput(f"block {self.block}, concurrency {self.concurrency}", hint="both are 1 or more")
+        if self.seed < 0:
+            raise InvalidInput(f"seed {self.seed}", hint="from 0")
         if not self.users or not self.arms or self.visits < 1:
             raise InvalidInput("an experiment needs users, arms and at least one visit", hint="give it some")
         for what, names in (("arm", [arm.name for arm in self.arms]), ("user", [user.id for user in self.users])):
@@ -74,7 +86,7 @@ class Experiment:
             "arms": [arm.name for arm in self.arms],
             "users": [[user.id, user.traits, sorted(user.known), sorted(user.profile.items())] for user in self.users],
             "policy": self.policy.fingerprint,
-            "settings": [self.seed, self.visits, self.common_random_numbers, self.label, BLOCK],
+            "settings": [self.seed, self.visits, self.common_random_numbers, self.label, self.block],
             "layout": asdict(self.layout),
             "fatigue": asdict(self.fatigue),
             "stopping": asdict(self.stopping) if self.stopping else None,
@@ -88,7 +100,7 @@ class Experiment:
         its way or not. Without a folder nothing is written and events are not kept. Memory holds one block of sessions
         and a row of counts for each visit. Raises InvalidInput for a folder that holds another experiment.
         """
-        with keep(folder, self.fingerprint, self.facts(), size=BLOCK) as runs:
+        with keep(folder, self.fingerprint, self.facts(), size=self.block) as runs:
             visits, stopped = self._through(runs)
             runs.finish()
         return Outcome(experiment=self, visits=tuple(visits), stopped_early=stopped)
@@ -112,20 +124,29 @@ class Experiment:
         users = self.in_order()
         watch = Watch(self.stopping, [arm.name for arm in self.arms], self.visits) if self.stopping else None
         visits: list[Visit] = []
-        for first in range(0, len(users), BLOCK):
-            block = runs.block(first // BLOCK)
-            if block is None:
-                block = Block()
-                for number, user in enumerate(users[first : first + BLOCK], start=first):
-                    block.add(self.sessions(user, number))
-                runs.keep(first // BLOCK, block)
-            visits += block.visits
-            if watch and watch.decided(block.visits):
-                return visits, first + BLOCK < len(users)
+        due = [(number, user) for number, user in enumerate(users) if not runs.holds(number // self.block)]
+        with closing(worked(lambda task: self.sessions(task[1], task[0]), due, threads=self.concurrency)) as made:
+            for first in range(0, len(users), self.block):
+                block = runs.block(first // self.block)
+                if block is None:
+                    block = Block()
+                    for sessions in islice(made, min(self.block, len(users) - first)):
+                        block.add(sessions)
+                    runs.keep(first // self.block, block)
+                visits += block.visits
+                if watch and watch.decided(block.visits):
+                    return visits, first + self.block < len(users)
         return visits, False
 
     def _in_arm(self, user: User, arm: Arm, order: int, draw: Draw, block: Block) -> None:
         visitor = self.policy.visitor(user, draw)
+        try:
+            self._visits(visitor, user, arm, order, block)
+        finally:
+            if isinstance(visitor, Leaver):
+                visitor.leave()
+
+    def _visits(self, visitor: Visitor, user: User, arm: Arm, order: int, block: Block) -> None:
         seen = set(user.known)
         for number in range(self.visits):
             sandbox = Sandbox(self.catalogue, layout=self.layout, fatigue=self.fatigue)

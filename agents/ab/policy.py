@@ -20,10 +20,15 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """An action and, if the policy gives one, its reason (logged, never read)."""
+    """An action and, if the policy gives one, its reason (logged, never read).
+
+    ``problem``: what the policy was given as an answer is no action at all; why, in words. It is treated as a decision
+    that is not possible, and ``action`` says only from where to look for the nearest possible one.
+    """
 
     action: Action
     reason: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

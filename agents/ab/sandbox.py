@@ -6,6 +6,7 @@ needed. Nothing here is random: the same items and the same actions give the sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,7 +75,7 @@ class Sandbox:
         rewards: Mapping[Kind, float] = REWARDS,
     ) -> None:
         self._catalogue = catalogue
-        self._layout = layout or Layout()
+        self.layout = layout or Layout()
         self._fatigue = fatigue or Fatigue()
         self._rewards = rewards
         self._entries: list[Entry] = []
@@ -86,19 +87,22 @@ class Sandbox:
         """Open the first page.
 
         ``options``: ``items`` (ids, best first), and ``activity`` (1 to 3, default 2) or ``budget``. ``seed`` is taken
-        for Gymnasium's sake; nothing here is drawn. Raises InvalidInput for no items, unknown ones, or one twice: an
-        arm's list goes through :func:`~memagent.agents.ab.shelf.shelf` first.
+        for Gymnasium's sake; nothing here is drawn. Raises InvalidInput for no items, unknown ones, or one twice (an
+        arm's list goes through :func:`~memagent.agents.ab.shelf.shelf` first), and for a budget that is not above 0.
         """
         del seed
         given = options or {}
         items: Sequence[str] = given.get("items", ())
         if not items or len(set(items)) != len(items):
             raise InvalidInput("the list is empty or has an item twice", hint="give different ids as options['items']")
+        budget = float(given["budget"] if "budget" in given else self._fatigue.budget(given.get("activity", 2)))
+        if not 0 < budget < math.inf:
+            raise InvalidInput(f"a budget of {budget:g}", hint="give one above 0")
         self._entries = [
-            Entry(position=place % self._layout.page_size + 1, rank=place + 1, item=self._catalogue[item])
-            for place, item in enumerate(items[: self._layout.shown])
+            Entry(position=place % self.layout.page_size + 1, rank=place + 1, item=self._catalogue[item])
+            for place, item in enumerate(items[: self.layout.shown])
         ]
-        self._budget = float(given.get("budget") or self._fatigue.budget(given.get("activity", 2)))
+        self._budget = budget
         self._left = self._budget
         self._number, self._seen, self._steps = 1, 0, 0
         self._detail: DetailPage | None = None
@@ -133,14 +137,14 @@ class Sandbox:
 
     @property
     def _pages(self) -> int:
-        return -(-len(self._entries) // self._layout.page_size)
+        return -(-len(self._entries) // self.layout.page_size)
 
     def _home(self) -> HomePage:
-        first = (self._number - 1) * self._layout.page_size
+        first = (self._number - 1) * self.layout.page_size
         return HomePage(
             number=self._number,
             of=self._pages,
-            entries=tuple(self._entries[first : first + self._layout.page_size]),
+            entries=tuple(self._entries[first : first + self.layout.page_size]),
             energy=self._left / self._budget,
         )
 
@@ -153,7 +157,7 @@ class Sandbox:
     def _apply(self, action: Action) -> None:
         kind = action.kind
         if kind is Kind.CLICK and action.position is not None:
-            place = (self._number - 1) * self._layout.page_size + action.position - 1
+            place = (self._number - 1) * self.layout.page_size + action.position - 1
             old = self._entries[place]
             self._entries[place] = Entry(position=old.position, rank=old.rank, item=old.item, opened=True)
             self._open(self._entries[place], watched=False, rated=None)
@@ -173,7 +177,7 @@ class Sandbox:
             return Ending.END_OF_LIST if on_last_page else Ending.CHOSE
         if self._left <= 0:
             return Ending.FATIGUE
-        return Ending.STEP_LIMIT if self._steps >= self._layout.max_steps else None
+        return Ending.STEP_LIMIT if self._steps >= self.layout.max_steps else None
 
     def _info(self, cost: float, new: Sequence[Entry]) -> dict[str, Any]:
         return {"cost": cost, "energy": self._left, "new": tuple(new), "ending": self._ending}

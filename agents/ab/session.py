@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from memagent.agents.ab.crew import going_on
 from memagent.agents.ab.events import Event, Visit
-from memagent.agents.ab.pages import DetailPage, HomePage, Kind, Page, clamped, problem_with
+from memagent.agents.ab.pages import Action, DetailPage, HomePage, Kind, Page, clamped, problem_with
 from memagent.agents.ab.policy import Decision, Interview, Observation, Summary, Visitor
 from memagent.agents.ab.sandbox import Ending, Sandbox
 from memagent.agents.ab.shelf import Shelf
@@ -48,13 +49,13 @@ class _Record:
     def count(self, name: str, by: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + by
 
-    def seen(self, page: Page, new: Sequence[Any]) -> None:
-        """A list page came up; ``new`` are the entries that had not been seen."""
+    def seen(self, page: Page, info: Mapping[str, Any]) -> None:
+        """A list page came up; ``new`` of ``info`` are the entries that had not been seen."""
         if isinstance(page, HomePage):
             self.count("views")
             self.furthest = max(self.furthest, page.number)
-            self.note("view", page=page.number, energy=page.energy)
-        for entry in new:
+            self.note("view", page=page.number, energy=info["energy"])
+        for entry in info["new"]:
             self.count("impressions")
             self.note("impression", page=page.number, position=entry.position, rank=entry.rank, item=entry.item.id)
 
@@ -118,6 +119,90 @@ class _Record:
         )
 
 
+class Session:
+    """A visit under way: the page, what can be done, and what is written down of it.
+
+    Whoever drives it hands its visitor's decisions to :meth:`act` until ``ending`` is set; :func:`browse` does so for
+    any visitor, a :class:`Browser` in its own way.
+    """
+
+    def __init__(self, sandbox: Sandbox, shelf: Shelf, record: _Record) -> None:
+        self._sandbox = sandbox
+        self._record = record
+        self._asked_again = False
+        self.taken: Action | None = None
+        """The last action, as it was taken."""
+        self.page: Page
+        self.page, self._info = sandbox.reset(
+            options={"items": shelf.items, "activity": record.place.user.traits.activity}
+        )
+        record.seen(self.page, self._info)
+
+    @property
+    def place(self) -> Place:
+        """Whose visit it is."""
+        return self._record.place
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why the visit is over; None while it goes on."""
+        ending: Ending | None = self._info["ending"]
+        return ending
+
+    @property
+    def most_steps(self) -> int:
+        """After so many actions the visit is ended."""
+        return self._sandbox.layout.max_steps
+
+    @property
+    def energy(self) -> float:
+        """What is left of the visitor's budget."""
+        return float(self._info["energy"])
+
+    def act(self, decision: Decision) -> str:
+        """Take a decision, and return ""; or say why it cannot be taken, and ask for another one.
+
+        The second decision that cannot be taken is brought to the nearest possible one. Raises Stopped if the run was
+        stopped meanwhile.
+        """
+        going_on()
+        problem = decision.problem or problem_with(decision.action, self.page)
+        if problem:
+            self._record.count("clamped" if self._asked_again else "asked_again")
+            self._record.note("invalid", page=self.page.number, note=problem)
+            if not self._asked_again:
+                self._asked_again = True
+                return problem
+            decision = Decision(action=clamped(decision.action, self.page), reason=decision.reason)
+        self._asked_again = False
+        self._step(decision)
+        return ""
+
+    def _step(self, decision: Decision) -> None:
+        before, self.taken = self.page, decision.action
+        self.page, _, _, _, self._info = self._sandbox.step(decision.action)
+        self._record.step += 1
+        self._record.taken(before, decision, self._info)
+        if self.ending is None and (isinstance(self.page, HomePage) and isinstance(before, HomePage)):
+            self._record.seen(self.page, self._info)
+
+
+@runtime_checkable
+class Browser(Protocol):
+    """A visitor that goes through a visit by itself."""
+
+    def browse(self, session: Session) -> None:
+        """Act until the session has an ending. Raise MemagentError if there is no answer, as ``decide`` does."""
+
+
+@runtime_checkable
+class Leaver(Protocol):
+    """A visitor that holds something, and is told when they do not come again."""
+
+    def leave(self) -> None:
+        """Let go of it."""
+
+
 def run_visit(
     sandbox: Sandbox, visitor: Visitor, shelf: Shelf | None, place: Place, failure: str = ""
 ) -> tuple[list[Event], Visit]:
@@ -137,7 +222,7 @@ def run_visit(
         ending = Ending.NOTHING_SHOWN if shelf else Ending.ARM_FAILED
     else:
         try:
-            ending = _browse(sandbox, visitor, shelf, record)
+            ending = browse(visitor, Session(sandbox, shelf, record))
             interview = _asked(visitor, record, ending)
         except (BudgetExceeded, ModelDenied, Stopped):  # of the run, not of this session
             raise
@@ -150,37 +235,14 @@ def run_visit(
     return record.events, record.visit(ending, interview, faults)
 
 
-def _browse(sandbox: Sandbox, visitor: Visitor, shelf: Shelf, record: _Record) -> Ending:
-    options = {"items": shelf.items, "activity": record.place.user.traits.activity}
-    page: Page
-    page, info = sandbox.reset(options=options)
-    record.seen(page, info["new"])
-    while info["ending"] is None:
-        decision = _decided(visitor, page, record)
-        before = page
-        page, _, _, _, info = sandbox.step(decision.action)
-        record.step += 1
-        record.taken(before, decision, info)
-        if info["ending"] is None and (isinstance(page, HomePage) and isinstance(before, HomePage)):
-            record.seen(page, info["new"])
-    ending: Ending = info["ending"]
-    return ending
-
-
-def _decided(visitor: Visitor, page: Page, record: _Record) -> Decision:
-    decision = visitor.decide(Observation(page=page))
-    problem = problem_with(decision.action, page)
-    if not problem:
-        return decision
-    record.count("asked_again")
-    record.note("invalid", page=page.number, note=problem)
-    decision = visitor.decide(Observation(page=page, problem=problem))
-    problem = problem_with(decision.action, page)
-    if not problem:
-        return decision
-    record.count("clamped")
-    record.note("invalid", page=page.number, note=problem)
-    return Decision(action=clamped(decision.action, page), reason=decision.reason)
+def browse(visitor: Visitor, session: Session) -> Ending:
+    """Drive a session to its end."""
+    if isinstance(visitor, Browser):
+        visitor.browse(session)
+    problem = ""
+    while session.ending is None:
+        problem = session.act(visitor.decide(Observation(page=session.page, problem=problem)))
+    return session.ending
 
 
 def _asked(visitor: Visitor, record: _Record, ending: Ending) -> Interview:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from memagent.errors import ArmFailed
+from memagent.agents.ab.arms.port import Ranked
+from memagent.errors import ArmFailed, BudgetExceeded, ModelDenied, Stopped
 
 if TYPE_CHECKING:
     from memagent.agents.ab.arms.port import Arm
@@ -18,7 +20,7 @@ class Shelf:
     """The items that can be shown, and what was wrong with the arm's list.
 
     Nothing is added in the place of what is dropped: an arm is judged by what it recommended.
-    ``short`` is how many items fewer than asked for were left.
+    ``short`` is how many items fewer than asked for were left; ``own`` are faults that the arm itself reports.
     """
 
     items: tuple[str, ...]
@@ -26,21 +28,28 @@ class Shelf:
     unknown: int = 0
     known: int = 0
     short: int = 0
+    own: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def faults(self) -> dict[str, int]:
         """Those that occurred."""
         counts = {"duplicates": self.duplicates, "unknown": self.unknown, "known": self.known, "short": self.short}
-        return {name: count for name, count in counts.items() if count}
+        return {name: count for name, count in (counts | dict(self.own)).items() if count}
 
 
 def shelf(arm: Arm, user: str, k: int, exclude: Collection[str], catalogue: Catalogue) -> Shelf:
     """The first ``k`` items that ``arm`` recommends, without repeated, unknown and excluded ones.
 
-    Raises ArmFailed when the arm raises, or returns something that is no list of ids.
+    Raises ArmFailed when the arm raises, or returns something that is no list of ids; what ends a whole run (no money
+    left, a wrong key, stopped) passes as it is.
     """
     try:
-        listed: Sequence[Any] = list(arm.recommend(user, k, exclude))[:k]
+        given = arm.recommend(user, k, exclude)
+        listed: list[Any] = list(islice(given, k))  # it may never end
+    except (BudgetExceeded, ModelDenied, Stopped):
+        raise
+    except ArmFailed as error:  # its own words
+        raise ArmFailed(f"arm {arm.name!r} failed for user {user!r}: {error.message}", hint=error.hint) from error
     except Exception as error:
         raise ArmFailed(
             f"arm {arm.name!r} failed for user {user!r}: {type(error).__name__}: {error}", hint="mend the arm"
@@ -54,4 +63,5 @@ def shelf(arm: Arm, user: str, k: int, exclude: Collection[str], catalogue: Cata
         unknown=len(different) - len(there),
         known=len(there) - len(items),
         short=k - len(items),
+        own=given.faults if isinstance(given, Ranked) else {},
     )

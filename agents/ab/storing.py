@@ -54,6 +54,13 @@ class Runs:
         """There is something left to do."""
         return self._finished is None
 
+    def holds(self, number: int) -> bool:
+        """Whether a block is done."""
+        if self._finished is not None:
+            return number < len(self._finished)
+        path = self._part(number)
+        return path is not None and path.exists()
+
     def block(self, number: int) -> Block | None:
         """The visits (not the events) of a block that is done; None for one that is not. Raises DataError."""
         if self._finished is not None:
@@ -66,7 +73,9 @@ class Runs:
             return Block(visits=[Visit.of_json(line[1:]) for line in part if line.startswith("V")])
 
     def keep(self, number: int, block: Block) -> None:
-        """Write a block: it is there whole, or not at all."""
+        """Write a block: it is there whole, or not at all. Raises DataError in a finished run, whose log is cut off."""
+        if self._finished is not None:
+            raise DataError(f"{VISITS} of a finished run is cut off", hint="delete the folder and run again")
         path = self._part(number)
         if path is None:
             return

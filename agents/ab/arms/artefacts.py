@@ -38,7 +38,8 @@ def trained(
         weights = recipe.fit(training, seed=seed)
     else:
         weights = _kept(recipe, training, seed, directory_to_use(cache, "cache"))
-    return ScoringArm(name or recipe.kind, training, recipe.scores(weights, training))
+    needs_history = getattr(recipe, "needs_history", True)
+    return ScoringArm(name or recipe.kind, training, recipe.scores(weights, training), needs_history=needs_history)
 
 
 def artefact_key(recipe: Recipe, training: Training, seed: int) -> str:

@@ -5,7 +5,7 @@ Both are trained to tell what was chosen from items drawn at random (binary cros
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,13 +14,19 @@ import numpy as np
 
 from memagent.agents.ab.arms.fields import Features, Fields, fields_of
 from memagent.agents.ab.arms.scoring import Scores, Training, Weights
-from memagent.agents.ab.arms.torch_training import arrays_of, filled, seeded, train
+from memagent.agents.ab.arms.torch_training import arrays_of, filled, one_thread, seeded, train
 from memagent.errors import InvalidInput
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
     from memagent.agents.ab.arms.machine_model import Machine
+
+_PAIRS = 50_000  # scored at once
+
+_Shown = Callable[["NDArray[np.int64]", np.random.Generator], tuple["NDArray[np.int64]", "NDArray[np.float64]"]]
+"""For some training rows (n,): the items set before their users (n, m), and the labels of these (n, m)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,7 @@ class FM:
 
     def fit(self, training: Training, *, seed: int, checkpoint: Path | None = None) -> Weights:
         """The model's parameters."""
-        return _fitted(self, training, seed, checkpoint)
+        return _fitted(self, training, _against_drawn(self, training), seed, checkpoint)
 
     def scores(self, weights: Weights, training: Training) -> Scores:
         """Log-odds of all items."""
@@ -65,7 +71,7 @@ class DeepFM:
 
     def fit(self, training: Training, *, seed: int, checkpoint: Path | None = None) -> Weights:
         """The model's parameters."""
-        return _fitted(self, training, seed, checkpoint)
+        return _fitted(self, training, _against_drawn(self, training), seed, checkpoint)
 
     def scores(self, weights: Weights, training: Training) -> Scores:
         """Log-odds of all items."""
@@ -80,24 +86,47 @@ def _model(recipe: FM | DeepFM, fields: Fields, seed: int) -> Machine:
         return Machine(fields, factors=recipe.factors, layers=recipe.layers, dropout=dropout)
 
 
-def _fitted(recipe: FM | DeepFM, training: Training, seed: int, checkpoint: Path | None) -> Weights:
+def fit_on_labels(recipe: FM | DeepFM, training: Training, labels: NDArray[np.float64], *, seed: int) -> Weights:
+    """The model's parameters, learned from labelled rows as click models are: row i of the training ratings has the
+    label ``labels[i]``, 1 for liked or clicked and 0 for not, and nothing is drawn.
+
+    Its scores are log-odds of the label. Raises InvalidInput for no rows, or labels of another number than rows.
+    """
+    if len(labels) != len(training.ratings):
+        raise InvalidInput(f"{len(labels)} labels for {len(training.ratings)} rows", hint="give every row its label")
+
+    def shown(rows: NDArray[np.int64], random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        return training.ratings.items[rows, None], labels[rows, None]
+
+    return _fitted(recipe, training, shown, seed, None)
+
+
+def _against_drawn(recipe: FM | DeepFM, training: Training) -> _Shown:
+    """What was chosen, label 1, and ``negatives`` items drawn for it, label 0."""
+    label = np.eye(1, recipe.negatives + 1)
+
+    def shown(rows: NDArray[np.int64], random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        drawn = random.integers(0, training.items, size=(len(rows), recipe.negatives))
+        return np.concatenate([training.ratings.items[rows, None], drawn], axis=1), label.repeat(len(rows), axis=0)
+
+    return shown
+
+
+def _fitted(recipe: FM | DeepFM, training: Training, shown: _Shown, seed: int, checkpoint: Path | None) -> Weights:
     if not len(training.ratings):
         raise InvalidInput(f"{recipe.kind} has nothing to learn from", hint="give it training rows")
     import torch
 
     model = _model(recipe, fields_of(training, recipe.features), seed)
-    users, items = training.ratings.users, training.ratings.items
-    labels = torch.zeros(recipe.negatives + 1)
-    labels[0] = 1.0
+    users = training.ratings.users
 
     def batches(random: np.random.Generator) -> Iterator[torch.Tensor]:
         order = random.permutation(len(users))
         for first in range(0, len(order), recipe.batch):
             rows = order[first : first + recipe.batch]
-            drawn = random.integers(0, training.items, size=(len(rows), recipe.negatives))
-            shown = torch.from_numpy(np.concatenate([items[rows, None], drawn], axis=1))
-            odds = model(torch.from_numpy(users[rows]), shown)
-            yield torch.nn.functional.binary_cross_entropy_with_logits(odds, labels.expand_as(odds))
+            items, labels = shown(rows, random)
+            odds = model(torch.from_numpy(users[rows]), torch.from_numpy(items))
+            yield torch.nn.functional.binary_cross_entropy_with_logits(odds, torch.from_numpy(labels).to(odds.dtype))
 
     with seeded(seed):
         train(
@@ -121,10 +150,27 @@ def _scores(recipe: FM | DeepFM, weights: Weights, training: Training) -> Scores
     everything = torch.arange(training.items)[None, :]
 
     def of(user: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             odds: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = model(torch.tensor([code_of[user]]), everything)[
                 0
             ].numpy()
         return odds
 
     return of
+
+
+def pair_scores(
+    recipe: FM | DeepFM, weights: Weights, training: Training, users: NDArray[np.int64], items: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The log-odds of pairs of user and item codes, (n,)."""
+    import torch
+
+    model = _model(recipe, fields_of(training, recipe.features), 0)
+    filled(model, weights)
+    found = []
+    with one_thread(), torch.inference_mode():
+        for first in range(0, len(users), _PAIRS):
+            rows = slice(first, first + _PAIRS)
+            odds = model(torch.from_numpy(users[rows]), torch.from_numpy(items[rows, None]))
+            found.append(odds[:, 0].numpy())
+    return np.concatenate(found) if found else np.empty(0, dtype=np.float32)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 
-from memagent.agents.ab.arms.port import Arm
+from memagent.agents.ab.arms.port import Arm, Ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,10 @@ class ReversedPages:
         """That of the arm."""
         return self.arm.name
 
-    def recommend(self, user: str, k: int, exclude: Collection[str]) -> list[str]:
+    def recommend(self, user: str, k: int, exclude: Collection[str]) -> Ranked:
         """See :class:`~memagent.agents.ab.arms.port.Arm`."""
-        ranked = list(self.arm.recommend(user, k, exclude))[:k]
+        given = self.arm.recommend(user, k, exclude)
+        ranked = list(islice(given, k))
         pages = [ranked[first : first + self.page_size] for first in range(0, len(ranked), self.page_size)]
-        return [item for page in pages for item in reversed(page)]
+        turned = (item for page in pages for item in reversed(page))
+        return Ranked(turned, faults=given.faults if isinstance(given, Ranked) else None)

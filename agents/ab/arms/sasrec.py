@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from memagent.agents.ab.arms.scoring import Scores, Training, Weights
-from memagent.agents.ab.arms.torch_training import arrays_of, filled, seeded, train
+from memagent.agents.ab.arms.torch_training import arrays_of, filled, one_thread, seeded, train
 from memagent.agents.ab.ratings import by_user
 from memagent.errors import InvalidInput
 
@@ -79,7 +79,7 @@ class SASRec:
         def of(user: str) -> NDArray[np.float32]:
             latest = histories[user][-self.length :]
             padded = np.concatenate([np.zeros(self.length - len(latest), dtype=np.int64), latest + 1])
-            with torch.inference_mode():
+            with one_thread(), torch.inference_mode():
                 odds: NDArray[np.float32] = model(torch.from_numpy(padded[None]))[0, -1].numpy()
             return odds
 

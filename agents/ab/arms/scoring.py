@@ -55,27 +55,29 @@ class Recipe(Protocol):
         """Learn. Long training keeps its state at ``checkpoint`` after each epoch and goes on from there."""
 
     def scores(self, weights: Weights, training: Training) -> Scores:
-        """What the weights say. Only asked for users who have training rows."""
+        """What the weights say. Only asked for users who have training rows, if ``needs_history`` is not False."""
 
 
 class ScoringArm:
     """Recommends the items with the highest scores; equal ones in the order of the catalogue.
 
-    A user without training rows gets what is chosen most. ``cold_users`` counts how often that was done.
+    A user without training rows gets what is chosen most, if the recipe ``needs_history``. ``cold_users``
+    counts how often that was done.
     """
 
-    def __init__(self, name: str, training: Training, scores: Scores) -> None:
+    def __init__(self, name: str, training: Training, scores: Scores, *, needs_history: bool = True) -> None:
         self.name = name
         self.cold_users = 0
         self._catalogue = training.dataset.catalogue
         self._scores = scores
         self._counts = training.counts()
         seen = set(np.unique(training.ratings.users).tolist())
+        self._needs_history = needs_history
         self._warm = {user for code, user in enumerate(training.dataset.user_ids) if code in seen}
 
     def recommend(self, user: str, k: int, exclude: Collection[str]) -> list[str]:
         """See :class:`~memagent.agents.ab.arms.port.Arm`."""
-        if user in self._warm:
+        if user in self._warm or not self._needs_history:
             scores = np.array(self._scores(user), dtype=np.float64)
         else:
             self.cold_users += 1

@@ -23,6 +23,7 @@ class Random:
     """Another order of the catalogue for each user, the same at every call."""
 
     kind: ClassVar[str] = "random"
+    needs_history: ClassVar[bool] = False
 
     def fit(self, training: Training, *, seed: int, checkpoint: Path | None = None) -> Weights:
         """Nothing but the seed."""

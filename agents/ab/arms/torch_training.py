@@ -42,15 +42,31 @@ def train(
     model.train()
     for epoch in range(first, epochs):
         torch.manual_seed(seed * 1_000_003 + epoch)  # of dropout
-        for loss in batches(np.random.default_rng([seed, epoch, 29])):
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+        with one_thread():
+            for loss in batches(np.random.default_rng([seed, epoch, 29])):
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
         if checkpoint is not None:
             state = {"epoch": epoch + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
             with replacing(checkpoint, mode=0o666) as temporary:
                 torch.save(state, temporary)
     model.eval()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread inside: sums then have one order, and results do not depend on how many cores there
+    are. Models of this size gain little from more.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
