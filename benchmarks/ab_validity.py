@@ -2,10 +2,10 @@
 
     python benchmarks/ab_validity.py --data ml-1m --path FOLDER --cache FOLDER [--arms random,svd] [--users 1000]
 
-Prints, as JSON: the order of the arms offline (nDCG@20 on the test part) and simulated (CTR; taste from the validation
-part), Kendall's tau between them with its interval; the clicks that calibrated budgets reach on other users and seeds;
-how often A/A tests reject, and how often planted differences are found, against the power that was promised; processor
-time and memory of 1,000 users in two arms; whether a run that was cut off ends with the same bytes.
+Prints, as JSON: what ``memagent eval ab-validate`` finds of the order of arms, of calibration, and of false alarms and
+power (its angles model, activity and errors); processor time and memory of 1,000 users in two arms; whether a run that
+was cut off ends with the same bytes. With ``--checks offline``: Recall@20 and nDCG@20 alone, for ``--split time``
+(7:2:1 at two moments for everybody) too.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +27,17 @@ import numpy as np
 from memagent.agents.ab.arms.artefacts import trained
 from memagent.agents.ab.arms.registry import recipe_of
 from memagent.agents.ab.arms.scoring import ScoringArm, Training
-from memagent.agents.ab.calibration import TARGETS, Trial, calibrate, mean_clicks
 from memagent.agents.ab.experiment import BLOCK, Experiment
-from memagent.agents.ab.metrics import table
 from memagent.agents.ab.movielens import load_movielens_1m, load_movielens_100k
-from memagent.agents.ab.offline import evaluate, kendall_tau
-from memagent.agents.ab.ratings import Dataset, Split, split
-from memagent.agents.ab.statistics import compare, power_of, rejection_rate
+from memagent.agents.ab.offline import evaluate
+from memagent.agents.ab.ratings import Dataset, Split, joined, split
 from memagent.agents.ab.storing import Block
 from memagent.agents.ab.taste import TastePolicy
 from memagent.agents.ab.users import User, users_of
-from memagent.evals.ab.running import joined
+from memagent.agents.ab.validation.activity import activity
+from memagent.agents.ab.validation.errors import errors
+from memagent.agents.ab.validation.order import order
+from memagent.agents.ab.validation.setting import Setting
 
 EPOCHS = {"ml-1m": {"fm": 8, "deepfm": 8}, "ml-100k": {}}
 """Ten times the rows take fewer rounds."""
@@ -52,9 +51,10 @@ def main() -> None:
     parser.add_argument("--arms", default="random,popularity,item-knn,svd,mf,fm,deepfm")
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--checks", default="order,calibration,false-alarms,speed,resume")
+    parser.add_argument("--split", choices=["user-time", "user-random", "time"], help="default: by each user's time")
     given = parser.parse_args()
     dataset = (load_movielens_1m if given.data == "ml-1m" else load_movielens_100k)(given.path)
-    parts = split(dataset.ratings)
+    parts = split(dataset.ratings, by=given.split)
     training = Training(dataset=dataset, ratings=parts.train)
     arms = []
     for kind in given.arms.split(","):
@@ -63,14 +63,16 @@ def main() -> None:
         arms.append(trained(recipe, training, cache=given.cache))
     policy = TastePolicy.fitted(dataset, parts.validation)
     everybody = users_of(dataset, parts.train)
-    order = np.random.default_rng(7).permutation(len(everybody)).tolist()
-    users = [everybody[place] for place in order]
+    mixed = np.random.default_rng(7).permutation(len(everybody)).tolist()
+    users = [everybody[place] for place in mixed]
     experiment = Experiment(catalogue=dataset.catalogue, arms=arms, users=users[: given.users], policy=policy)
+    setting = Setting(dataset=dataset, parts=parts, experiment=experiment, everybody=users)
     best = arms[-1] if len(arms) == 1 else max(arms[1:], key=lambda arm: _ndcg(arm, dataset, parts, users[:300]).mean())
-    checks = {
-        "order": lambda: order_of(experiment, dataset, parts),
-        "calibration": lambda: calibration(experiment, best, users),
-        "false-alarms": lambda: false_alarms(experiment, best, users),
+    checks: dict[str, Callable[[], Any]] = {
+        "offline": lambda: offline(arms, dataset, parts),
+        "order": lambda: order(setting, {arm.name: arm.name for arm in arms}).figures,
+        "calibration": lambda: activity(setting, best)[0].figures,
+        "false-alarms": lambda: errors(setting, best).figures,
         "speed": lambda: speed(experiment, best),
         "resume": lambda: resume(experiment),
     }
@@ -83,85 +85,29 @@ def _ndcg(arm: ScoringArm, dataset: Dataset, parts: Split, users: Sequence[User]
     return evaluate(arm, dataset, parts.test, known=known, users={user.id for user in users}).ndcg
 
 
-def order_of(experiment: Experiment, dataset: Dataset, parts: Split) -> dict[str, Any]:
-    """Offline against simulated, the neighbours in the simulated order tested, and tau over resampled users."""
-    outcome = experiment.run()
-    names, values = table(outcome.visits, arms=outcome.arms, metrics=["ctr"], possible=1)
-    ctr = values[:, :, 0]
+def offline(arms: Sequence[ScoringArm], dataset: Dataset, parts: Split) -> dict[str, Any]:
+    """Recall@20 and nDCG@20 on the test part: of everybody in it, and of those who have training rows.
+
+    What is known and not recommended is all that came before. ``coverage``: the part of the test rows whose item has a
+    training row, which is what learned arms can reach at most.
+    """
     known = dataset.items_of(joined(parts.train, parts.validation))
-    found = [evaluate(arm, dataset, parts.test, known=known) for arm in experiment.arms]
-    ndcg = np.stack([figures.ndcg for figures in found], axis=1)
-    random = np.random.default_rng(0)
-    taus = []
-    for _ in range(2000):
-        seen = random.integers(0, len(ctr), len(ctr))
-        tested = random.integers(0, len(ndcg), len(ndcg))
-        taus.append(kendall_tau(ndcg[tested].mean(axis=0), ctr[seen].mean(axis=0)))
-    ranked = np.argsort(ctr.mean(axis=0))
-    steps = {}
-    for lower, upper in pairwise(ranked.tolist()):
-        pair = [outcome.arms[lower], outcome.arms[upper]]
-        step = compare(values[:, [lower, upper]], arms=pair, metrics=["ctr"], primary="ctr")[0]
-        steps[" < ".join(pair)] = {"difference": step.difference, "low": step.low, "high": step.high, "p": step.p}
-    return {
-        "users": len(names),
-        "ndcg@20": dict(zip(outcome.arms, ndcg.mean(axis=0).round(4).tolist(), strict=True)),
-        "recall@20": {arm: round(float(f.recall.mean()), 4) for arm, f in zip(outcome.arms, found, strict=True)},
-        "ctr": dict(zip(outcome.arms, ctr.mean(axis=0).round(4).tolist(), strict=True)),
-        "tau": kendall_tau(ndcg.mean(axis=0), ctr.mean(axis=0)),
-        "tau_95": np.quantile(taus, [0.025, 0.975]).round(3).tolist(),
-        "steps": steps,
+    warm = frozenset(dataset.items_of(parts.train))
+    found: dict[str, Any] = {
+        "rows": {name: len(part) for name, part in parts._asdict().items()},
+        "coverage": round(float(np.isin(parts.test.items, parts.train.items).mean()), 4),
     }
-
-
-def calibration(experiment: Experiment, arm: ScoringArm, users: Sequence[User]) -> dict[str, Any]:
-    """Budgets from one half of the users, clicks on the other half with other seeds."""
-    half = len(users) // 2
-    trial = Trial(catalogue=experiment.catalogue, arm=arm, users=users[:half][:1500], policy=experiment.policy)
-    fitted = calibrate(trial)
-    other = replace(trial, users=users[half:], seeds=(101, 102, 103))
-    visits = other.visits(fitted.fatigue)
-    reached = mean_clicks(visits)
-    spread = {level: float(np.std([v.clicks for v in visits if v.activity == level])) for level in TARGETS}
-    return {
-        "arm": arm.name,
-        "budgets": dict(fitted.fatigue.budgets),
-        "fitted": dict(fitted.reached),
-        "elsewhere": reached,
-        "off_by": {level: round(reached[level] / target - 1, 4) for level, target in TARGETS.items()},
-        "users": {level: sum(user.traits.activity == level for user in users[half:]) for level in TARGETS},
-        "spread": spread,
-    }
-
-
-def false_alarms(experiment: Experiment, arm: ScoringArm, users: Sequence[User]) -> dict[str, Any]:
-    """2,000 experiments of 200 users from stored sessions of two runs of an arm; then with planted differences."""
-    twin = Named(arm, "twin")
-    pool = replace(experiment, arms=[arm, twin], users=users, common_random_numbers=False).run()
-    _, values = table(pool.visits, arms=pool.arms, metrics=["ctr"], possible=1)
-    each = values[:, 1, 0] - values[:, 0, 0]
-    spread = float(each.std(ddof=1))
-    rates: dict[str, Any] = {"pool": len(each), "false_alarms": rejection_rate(each, users=200, repetitions=2000)}
-    for share in (0.1, 0.15, 0.2, 0.25, 0.3):
-        planted = share * spread
-        promised = power_of(200, spread=spread, difference=planted)
-        rates[f"planted_{planted:.4f}"] = {
-            "promised": round(promised, 4),
-            "found": rejection_rate(each, users=200, repetitions=1000, planted=planted, seed=1),
+    for arm in arms:
+        everybody = evaluate(arm, dataset, parts.test, known=known)
+        some = evaluate(arm, dataset, parts.test, known=known, users=warm)
+        found[arm.name] = {
+            f"{name}, {len(of.users)} users": {
+                "recall@20": round(float(of.recall.mean()), 4),
+                "ndcg@20": round(float(of.ndcg.mean()), 4),
+            }
+            for name, of in (("all", everybody), ("with history", some))
         }
-    return rates
-
-
-class Named:
-    """An arm by another name."""
-
-    def __init__(self, arm: ScoringArm, name: str) -> None:
-        self._arm = arm
-        self.name = name
-
-    def recommend(self, user: str, k: int, exclude: Any) -> list[str]:
-        """See :class:`~memagent.agents.ab.arms.port.Arm`."""
-        return self._arm.recommend(user, k, exclude)
+    return found
 
 
 def speed(experiment: Experiment, arm: ScoringArm) -> dict[str, Any]:

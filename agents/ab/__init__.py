@@ -3,14 +3,16 @@
 The parts, each importing only what stands before it: ``catalogue`` and ``ratings`` (data; loaded by ``movielens``,
 ``tables``, ``synthetic``), ``users``; ``pages``, ``fatigue``, ``sandbox`` (the site); ``policy`` (the port of visitors)
 and ``taste`` (visitors without a language model); ``arms``, ``shelf``, ``offline``; ``session``, ``events``,
-``calibration``; ``metrics``, ``statistics``, ``sequential``; ``storing``, ``experiment``, ``report``.
+``calibration``; ``metrics``, ``statistics``, ``sequential``; ``storing``, ``crew``, ``experiment``, ``report``;
+``agent`` (visitors played by a language model); ``places``, ``bandit`` (off-policy evaluation) and ``validation`` (can
+the users be believed).
 """
 
 from __future__ import annotations
 
 from memagent.agents.ab.arms.artefacts import trained
-from memagent.agents.ab.arms.port import Arm
-from memagent.agents.ab.arms.registry import recipe_of
+from memagent.agents.ab.arms.port import Arm, Ranked
+from memagent.agents.ab.arms.registry import arm_of, recipe_of
 from memagent.agents.ab.arms.scoring import Training
 from memagent.agents.ab.catalogue import Catalogue, Item
 from memagent.agents.ab.experiment import Experiment, Outcome, replayed
@@ -38,6 +40,7 @@ __all__ = [
     "Layout",
     "Outcome",
     "Policy",
+    "Ranked",
     "Ratings",
     "Sandbox",
     "Stopping",
@@ -46,6 +49,7 @@ __all__ = [
     "Traits",
     "User",
     "Visitor",
+    "arm_of",
     "load_catalogue",
     "load_movielens_1m",
     "load_movielens_100k",

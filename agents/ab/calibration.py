@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from memagent.agents.ab.arms.port import Arm
@@ -82,6 +82,30 @@ def calibrate(trial: Trial, *, targets: Mapping[int, float] = TARGETS, fatigue: 
             reached[level] = _clicks(trial, fitted, level)
     there = {level: n for level, n in users.items() if n}
     return Calibration(fatigue=fitted, targets=dict(targets), reached=reached, users=there)
+
+
+def folded(
+    trial: Trial,
+    *,
+    folds: int,
+    seeds: Sequence[int],
+    targets: Mapping[int, float] = TARGETS,
+    fatigue: Fatigue | None = None,
+) -> Iterator[tuple[Calibration, list[Visit]]]:
+    """For each part of the users: budgets fitted on the others, and the visits of the part with them and ``seeds``.
+
+    Every user is counted once, with budgets that they had no part in: where few users have a level, surer than one half
+    against the other. The parts have the same share of each level. Raises InvalidInput for fewer than 2 folds, and as
+    :func:`calibrate` does.
+    """
+    if not 2 <= folds <= len(trial.users):
+        raise InvalidInput(f"{folds} folds of {len(trial.users)} users", hint="from 2 to the number of users")
+    by_level = sorted(trial.users, key=lambda user: user.traits.activity)
+    for part in range(folds):
+        others = [user for place, user in enumerate(by_level) if place % folds != part]
+        fitted = calibrate(replace(trial, users=others), targets=targets, fatigue=fatigue)
+        counted = replace(trial, users=by_level[part::folds], seeds=seeds)
+        yield fitted, counted.visits(fitted.fatigue)
 
 
 def mean_clicks(visits: Iterable[Visit]) -> dict[int, float]:

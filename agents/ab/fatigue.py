@@ -65,5 +65,7 @@ class Fatigue:
         return self.costs[kind] * (self.phi_max - part * (self.phi_max - self.phi_min))
 
     def budget(self, activity: int) -> float:
-        """What a visitor of this activity level begins with."""
+        """What a visitor of this activity level begins with; raises InvalidInput for another level."""
+        if activity not in self.budgets:
+            raise InvalidInput(f"there is no activity {activity}", hint="1, 2 or 3")
         return self.budgets[activity]

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A figure of one user's visits to one arm; NaN where it is not defined for them."""
+    """A figure of one user's visits to one arm; NaN where it is not defined for them.
+
+    ``label`` is what reports call it; a ``share`` lies between 0 and 1 and is shown in per cent.
+    """
 
     name: str
+    label: str
     about: str
     of: Callable[[Sequence[Visit], int], float]
     """The user's visits, and how many they could have made."""
+    share: bool = False
 
 
 def _ratio(above: float, below: float, none: float = math.nan) -> float:
@@ -76,16 +81,21 @@ def _retention(visits: Sequence[Visit], possible: int) -> float:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric(name="ctr", about="clicks per item seen; 0 for users who saw nothing", of=_ctr),
-        Metric(name="ctr_page", about="clicks per list page opened; 0 for users who saw nothing", of=_ctr_page),
-        Metric(name="cvr", about="watches per item opened; users who opened something in both arms", of=_cvr),
-        Metric(name="ar", about="mean rating given, 1 to 5; users who rated something in both arms", of=_ar),
-        Metric(name="clicks", about="clicks per visit", of=_clicks),
-        Metric(name="watches", about="watches per visit", of=_watches),
-        Metric(name="depth", about="different list pages seen per visit", of=_depth),
-        Metric(name="satisfaction", about="answer in the interview, 1 to 10; users asked in both", of=_satisfaction),
-        Metric(name="retention", about="visits after which the user came, or would come, again, of those possible",
-               of=_retention),
+        Metric(name="ctr", label="Click-through rate", share=True,
+               about="clicks per item seen; 0 for users who saw nothing", of=_ctr),
+        Metric(name="ctr_page", label="Clicks per page",
+               about="clicks per list page opened; 0 for users who saw nothing", of=_ctr_page),
+        Metric(name="cvr", label="Conversion rate", share=True,
+               about="watches per item opened; users who opened something in both arms", of=_cvr),
+        Metric(name="ar", label="Average rating",
+               about="mean rating given, 1 to 5; users who rated something in both arms", of=_ar),
+        Metric(name="clicks", label="Clicks", about="clicks per visit", of=_clicks),
+        Metric(name="watches", label="Watches", about="watches per visit", of=_watches),
+        Metric(name="depth", label="Pages seen", about="different list pages seen per visit", of=_depth),
+        Metric(name="satisfaction", label="Satisfaction",
+               about="answer in the interview, 1 to 10; users asked in both", of=_satisfaction),
+        Metric(name="retention", label="Retention", share=True,
+               about="visits after which the user came, or would come, again, of those possible", of=_retention),
     )
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ OCCUPATIONS_1M = (
 )  # fmt: skip
 """What the numbers in ``users.dat`` stand for."""
 
+_NOTHING = ("", "N/A")
 _PLOT_COLUMNS = 10
 """movies_extrainfos.dat: id, title, year, rated, released, genres, directors, writers, cast, plot, poster."""
 
@@ -65,24 +67,20 @@ def load_movielens_1m(folder: str | PathLike[str]) -> Dataset:
     items = []
     for _, fields in _lines(root, "movies.dat", "::", columns=3):
         more = extra.get(fields[0], [])
-        told = (
-            dict(zip(("released", "directors", "cast"), (more[4], more[6], more[8]), strict=True))
-            if _full(more)
-            else {}
-        )
+        told = dict(zip(("released", "directors", "cast"), more[4:9:2], strict=True)) if _full(more) else {}
         items.append(
             Item(
                 id=fields[0],
                 title=fields[1],
-                genres=tuple(fields[2].split("|")),
-                overview=more[9] if _full(more) else "",
+                genres=tuple(genre for genre in fields[2].split("|") if genre),
+                overview=more[9] if _full(more) and more[9] not in _NOTHING else "",
                 poster=more[10] if len(more) > _PLOT_COLUMNS and more[10].startswith("http") else None,
-                details={name: value for name, value in told.items() if value not in ("", "N/A")},
+                details={name: value for name, value in told.items() if value not in _NOTHING},
             )
         )
     profiles = {
-        fields[0]: {"gender": fields[1], "age": fields[2], "occupation": OCCUPATIONS_1M[int(fields[3])]}
-        for _, fields in _lines(root, "users.dat", "::", columns=4)
+        fields[0]: {"gender": fields[1], "age": fields[2], "occupation": _occupation(fields[3], line)}
+        for line, fields in _lines(root, "users.dat", "::", columns=4)
     }
     with_times = _found(root, "ratings.dat") is not None
     rows = _numbers(root, "ratings.dat", "::", 4) if with_times else _numbers(root, "ratings.csv", ",", 3, skip=1)
@@ -126,6 +124,12 @@ def assembled(
     return Dataset(name=name, catalogue=Catalogue(shown), user_ids=user_ids, ratings=found, profiles=profiles)
 
 
+def _occupation(number: str, line: int) -> str:
+    if not number.isdecimal() or int(number) >= len(OCCUPATIONS_1M):
+        raise DataError(f"users.dat, line {line}: occupation {number!r}", hint=f"0 to {len(OCCUPATIONS_1M) - 1}")
+    return OCCUPATIONS_1M[int(number)]
+
+
 def _full(fields: Sequence[str]) -> bool:
     return len(fields) >= _PLOT_COLUMNS
 
@@ -135,11 +139,33 @@ def _found(root: Path, name: str) -> Path | None:
 
 
 def _text(path: Path) -> str:
-    """The file's text: UTF-16 or UTF-8 where it begins with a byte order mark, else Latin-1, as GroupLens wrote it."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    """The file's text.
+
+    UTF-16 where it begins with its byte order mark, UTF-8 where it is that, else Latin-1, as GroupLens wrote it: text
+    in Latin-1 with anything beyond ASCII in it is not UTF-8, but for the rarest accidents.
+    """
+    data = unpacked(path)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
-    return data.decode("utf-8-sig") if data.startswith(b"\xef\xbb\xbf") else data.decode("latin-1")
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path.name} is cut off: {error}", hint="fetch it again") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def unpacked(path: Path) -> bytes:
+    """The file's bytes, of a ``.gz`` what is in it; raises DataError for one that is damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error}", hint="check the file and its permissions") from error
+    try:
+        return gzip.decompress(data) if path.suffix == ".gz" else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path.name} is no whole gzip file: {error}", hint="fetch it again") from error
 
 
 def _lines(
@@ -151,7 +177,7 @@ def _lines(
         if needed:
             raise DataError(f"no {name} (or {name}.gz) in {root}", hint="give the folder with the data set's own files")
         return
-    lines = _text(path).splitlines()
+    lines = [line.removesuffix("\r") for line in _text(path).split("\n")]  # splitlines also breaks at other marks
     split = csv.reader(lines) if separator == "," else (line.split(separator) for line in lines)
     for number, fields in enumerate(split, start=1):
         if number > skip and fields and fields != [""]:

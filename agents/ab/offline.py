@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memagent.agents.ab.ratings import Dataset, Ratings, by_user
-from memagent.agents.ab.shelf import shelf
-from memagent.errors import InvalidInput
+from memagent.agents.ab.shelf import Shelf, shelf
+from memagent.errors import ArmFailed, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -45,8 +45,8 @@ def evaluate(
     """Recall@k and nDCG@k over the users with relevant items.
 
     Relevant are a user's test items rated ``least`` or higher. Recall is hits / relevant; nDCG has gain 1 and discount
-    1 / log2(rank + 1), over that of min(k, relevant) hits at the top. ``known`` items are not recommended. Raises
-    InvalidInput when nobody has a relevant item.
+    1 / log2(rank + 1), over that of min(k, relevant) hits at the top. ``known`` items are not recommended. A user for
+    whom the arm fails has 0, and counts as a fault. Raises InvalidInput when nobody has a relevant item.
     """
     ids = dataset.catalogue.ids
     names, recalls, ndcgs, faults = [], [], [], 0
@@ -55,7 +55,10 @@ def evaluate(
         relevant = {ids[item] for item in test.items[rows][test.ratings[rows] >= least]}
         if not relevant or (users is not None and user not in users):
             continue
-        found = shelf(arm, user, k, known.get(user, ()), dataset.catalogue)
+        try:
+            found = shelf(arm, user, k, known.get(user, ()), dataset.catalogue)
+        except ArmFailed:
+            found = Shelf(items=(), own={"failed": 1})
         names.append(user)
         faults += bool(found.faults)
         recall, ndcg = ranking_scores(found.items, relevant, k)

@@ -107,6 +107,17 @@ def split(
     return Split(*(ratings.rows(order[part[order]]) for part in parts))
 
 
+def joined(*parts: Ratings) -> Ratings:
+    """The rows of several parts."""
+    timed = [part.times for part in parts if part.times is not None]
+    return Ratings(
+        users=np.concatenate([part.users for part in parts]),
+        items=np.concatenate([part.items for part in parts]),
+        ratings=np.concatenate([part.ratings for part in parts]),
+        times=np.concatenate(timed) if len(timed) == len(parts) else None,
+    )
+
+
 def by_user(users: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
     """Each user code that occurs, with the rows it occurs in, in the order of the rows."""
     order = np.argsort(users, kind="stable")

@@ -16,8 +16,9 @@ import numpy as np
 from memagent._version import __version__
 from memagent.agents.ab.experiment import Outcome
 from memagent.agents.ab.metrics import METRICS, table
+from memagent.agents.ab.report_verdicts import Verdict, verdicts_of
 from memagent.agents.ab.sequential import Bounds, comparisons
-from memagent.agents.ab.statistics import ALPHA, Difference, compare, users_needed
+from memagent.agents.ab.statistics import ALPHA, Difference, compare
 from memagent.errors import InvalidInput
 from memagent.files import directory_to_use, replacing
 from memagent.intervals import bootstrap
@@ -61,22 +62,6 @@ class ArmFigures:
     totals: Mapping[str, int]
     endings: Mapping[str, int]
     faults: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What can be said of an arm against the baseline on the primary metric.
-
-    ``finding``: better, worse, or open (no difference shown). ``users_for_half``: how many users would show a
-    difference half as large as the one measured, with a power of 0.8.
-    """
-
-    arm: str
-    baseline: str
-    metric: str
-    finding: str
-    text: str
-    users_for_half: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +135,15 @@ def report_of(
     if stopping:
         bounds = comparisons(values[:, :, list(METRICS).index(primary)], stopping)
         sequence = dict(zip(outcome.arms[1:], bounds, strict=True))
+    visits = {arm: [visit for visit in outcome.visits if visit.arm == arm] for arm in outcome.arms}
+    verdicts = verdicts_of(
+        [d for d in found if d.metric == primary],
+        visits,
+        baseline=outcome.arms[0],
+        alpha=alpha,
+        stopping=stopping,
+        sequence=sequence,
+    )
     return ExperimentReport(
         title=title,
         primary=primary,
@@ -158,7 +152,7 @@ def report_of(
         facts=outcome.experiment.facts(),
         arms=[_figures(arm, values[:, i], outcome, experiment.seed) for i, arm in enumerate(outcome.arms)],
         differences=found,
-        verdicts=[_verdict(d, outcome, alpha, sequence.get(d.arm)) for d in found if d.metric == primary],
+        verdicts=verdicts,
         warnings=_warnings(outcome),
         stopped_early=outcome.stopped_early,
         sequence=sequence,
@@ -193,31 +187,6 @@ def _figures(arm: str, values: NDArray[np.float64], outcome: Outcome, seed: int)
 _TOTALS = ("impressions", "views", "clicks", "watches", "steps", "asked_again", "clamped")
 
 
-def _verdict(d: Difference, outcome: Outcome, alpha: float, bounds: Bounds | None) -> Verdict:
-    low, high = (bounds.low, bounds.high) if bounds else (d.low, d.high)
-    shown = (low > 0 or high < 0) if bounds else d.p_holm <= alpha
-    finding = "open" if not shown else "better" if d.difference > 0 else "worse"
-    sure = "confidence sequence" if bounds else f"{100 * (1 - alpha):g} % interval"
-    tested = "" if bounds else f", p {_p(d.p_holm)}"
-    measured = f"{d.difference:+.4f} [{sure} {low:+.4f} to {high:+.4f}{tested}]"
-    baseline = outcome.arms[0]
-    if finding == "open":
-        text = (
-            f"No difference between {d.arm} and {baseline} on {d.metric} is shown: {measured}. With {d.users} users a "
-            f"difference of {d.detectable:.4f} is found four times out of five; a smaller one may be there."
-        )
-    else:
-        text = f"{d.arm} does {finding} than {baseline} on {d.metric}: {measured}, over {d.users} users."
-    needed = None
-    if finding != "open" and d.difference:
-        needed = users_needed(spread=d.spread, difference=d.difference / 2, alpha=alpha)
-    return Verdict(arm=d.arm, baseline=baseline, metric=d.metric, finding=finding, text=text, users_for_half=needed)
-
-
-def _p(value: float) -> str:
-    return f"{value:.4f}" if value >= 0.001 else "< 0.001"
-
-
 def _position(outcome: Outcome, reversed_: Outcome, primary: str, alpha: float) -> list[Difference]:
     """For each arm, reversed pages against normal ones."""
     found = []
@@ -240,17 +209,25 @@ def _warnings(outcome: Outcome) -> list[str]:
     for arm in outcome.arms:
         visits = [visit for visit in outcome.visits if visit.arm == arm]
         said += [f"{arm}: {text}" for text in _of_arm(visits)]
+    if outcome.experiment.stopping:
+        said.append(
+            "The experiment could stop early. The verdict allows for that; the p-values and intervals of the tables "
+            "are those of a number of users fixed beforehand, and look surer than they are."
+        )
     cold = len({visit.user for visit in outcome.visits if visit.cold})
     if cold:
         said.append(f"{cold} users have no history: learned arms and traits fall back to defaults for them.")
     return said
 
 
+_DROPPED = frozenset({"duplicates", "unknown", "known"})
+
+
 def _of_arm(visits: Sequence[Visit]) -> list[str]:
     n = len(visits)
     endings = Counter(visit.ending for visit in visits)
     left = sum(visit.pages <= 1 and not visit.clicks and visit.ending == "chose" for visit in visits)
-    faulty = sum(any(name != "short" for name in visit.faults) for visit in visits)
+    faulty = sum(not _DROPPED.isdisjoint(visit.faults) for visit in visits)
     short = sum("short" in visit.faults for visit in visits)
     texts = {
         "the recommender failed in {} of {} visits, which count as visits without clicks.": endings["arm_failed"],
@@ -261,6 +238,10 @@ def _of_arm(visits: Sequence[Visit]) -> list[str]:
         "{} of {} visits ended on the first page without a click: the user model leaves at once.":
             left if left >= ALWAYS_EXITS * n else 0,
         "the list held repeated, unknown or already seen items in {} of {} visits; they were dropped.": faulty,
+        "the ranking model repeated, made up or left out items in {} of {} visits; its order was mended.":
+            sum(any(name.startswith("reranked_") for name in visit.faults) for visit in visits),
+        "the ranking model gave no order in {} of {} visits, which show that of the arm it ranks for.":
+            sum("rerank_failed" in visit.faults for visit in visits),
         "the list was shorter than asked for in {} of {} visits.": short,
         "{} of {} visits had decisions that were not possible twice in a row, and were clamped.":
             sum(visit.clamped > 0 for visit in visits),

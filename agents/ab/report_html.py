@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from memagent.agents.ab.metrics import METRICS
 from memagent.agents.ab.report_plots import draw
-from memagent.agents.ab.report_text import arm_rows, difference_rows, ending_rows, notes, offline_rows, position_rows
+from memagent.agents.ab.report_text import (
+    arm_rows,
+    difference_rows,
+    ending_rows,
+    notes,
+    offline_rows,
+    position_rows,
+    setting_rows,
+)
 
 if TYPE_CHECKING:
     from memagent.agents.ab.report import ExperimentReport
@@ -41,6 +49,7 @@ def html_page(report: ExperimentReport) -> str:
         notes=notes(report),
         pictures={name: Markup(svg) for name, svg in draw(report).items()},
         metrics=METRICS.values(),
+        primary=METRICS[report.primary],
     )
     return page
 
@@ -52,6 +61,7 @@ def _tables(report: ExperimentReport) -> list[tuple[str, str, list[list[str]]]]:
         (f"Differences to {report.arms[0].name}", _DIFFERENCES, difference_rows(report)),
         ("Pages reversed", _REVERSED, position_rows(report)),
         ("Offline", "The same arms on held-out ratings, without simulated users.", offline_rows(report)),
-        ("How visits ended", "", ending_rows(report)),
+        ("How visits ended", "Shares of the visits to each arm.", ending_rows(report)),
+        ("How it was run", "", setting_rows(report)),
     ]
     return [table for table in tables if len(table[2]) > 1]

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 class Stopping:
     """Stop once, on ``metric``, the sequence of every arm against the baseline leaves out 0.
 
-    ``alpha`` is for all arms together (each has alpha / arms). Nothing is decided before ``least`` users, for the
-    theorem holds for many; ``tuned_for`` is the number of users for which the sequence is narrowest.
+    ``alpha`` is for all arms together (each has alpha / arms). Nothing is decided of an arm before ``least`` users have
+    the metric in both arms, for the theorem holds for many; ``tuned_for`` is the number of users for which the sequence
+    is narrowest.
     """
 
     metric: str = "ctr"
@@ -77,18 +78,21 @@ class Watch:
         """Take a block of whole users in, and say whether that is enough."""
         _, values = table(visits, arms=self._arms, metrics=[self._stopping.metric], possible=self._possible)
         self._values = np.concatenate([self._values, values[:, :, 0]])
-        if len(self._values) < self._stopping.least:
-            return False
         return all(_sure(bounds) for bounds in comparisons(self._values, self._stopping))
 
 
 def comparisons(values: NDArray[np.float64], stopping: Stopping) -> list[Bounds]:
-    """The sequence of each arm after the first against the first; ``values`` is (users, arms), in order."""
+    """The sequence of each arm after the first against the first; ``values`` is (users, arms), in order.
+
+    Without end where fewer than ``least`` users have both values.
+    """
     alpha = stopping.alpha / max(1, values.shape[1] - 1)
     found = []
     for column in range(1, values.shape[1]):
         each = values[:, column] - values[:, 0]
-        found.append(sequence_bounds(each[~np.isnan(each)], alpha=alpha, tuned_for=stopping.tuned_for))
+        each = each[~np.isnan(each)]
+        bounds = sequence_bounds(each, alpha=alpha, tuned_for=stopping.tuned_for)
+        found.append(bounds if len(each) >= stopping.least else Bounds(bounds.mean, -math.inf, math.inf))
     return found
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memagent.agents.ab.catalogue import Catalogue, Item
-from memagent.agents.ab.movielens import assembled
+from memagent.agents.ab.movielens import assembled, unpacked
 from memagent.agents.ab.ratings import Dataset
 from memagent.errors import DataError, MissingExtra
 
@@ -26,18 +26,19 @@ def load_tables(
     """A data set from files: ``.parquet``, or CSV with a header (``.gz`` too).
 
     ``items`` has columns id and title, and may have genres (separated by ``|``), rating, votes, overview, poster;
-    further columns are shown on the item's page. ``ratings`` has user, item, rating (1 to 5) and may have time (whole
-    seconds). ``users`` has id; its other columns are the profile. Raises DataError, naming file and line, for what
-    cannot be read, and MissingExtra for Parquet without pyarrow.
+    further columns (cast, director, price ...) are shown on the item's page, lists with commas. ``poster`` is a path,
+    relative to the folder that posters are read from, or an address. ``ratings`` has user, item, rating (1 to 5) and
+    may have time (whole seconds). ``users`` has id; its other columns are the profile. Raises DataError, naming file
+    and line, for what cannot be read, and MissingExtra for Parquet without pyarrow.
     """
     catalogue = load_catalogue(items)
     rows = _rows(Path(ratings), ("user", "item", "rating"))
-    timed = bool(rows) and all(row.get("time") not in (None, "") for row in rows)
+    timed = _timed(rows, Path(ratings))
     columns = (
         [str(row["user"]) for row in rows],
         [str(row["item"]) for row in rows],
         [_number(row, "rating", Path(ratings), i) for i, row in enumerate(rows, start=2)],
-        [int(_number(row, "time", Path(ratings), i)) for i, row in enumerate(rows, start=2)] if timed else None,
+        [_whole(row, "time", Path(ratings), i) for i, row in enumerate(rows, start=2)] if timed else None,
     )
     profiles = {
         str(row["id"]): {name: str(value) for name, value in row.items() if name != "id" and value not in (None, "")}
@@ -54,7 +55,8 @@ def load_catalogue(path: str | PathLike[str]) -> Catalogue:
 
 def _item(row: Mapping[str, Any], path: Path, line: int) -> Item:
     def given(name: str) -> bool:
-        return row.get(name) not in (None, "")
+        value = row.get(name)
+        return value not in (None, "", []) and not (isinstance(value, float) and math.isnan(value))
 
     genres = row.get("genres") or ""
     listed = genres.split("|") if isinstance(genres, str) else [str(genre) for genre in genres]
@@ -63,11 +65,19 @@ def _item(row: Mapping[str, Any], path: Path, line: int) -> Item:
         title=str(row["title"]),
         genres=tuple(genre.strip() for genre in listed if genre.strip()),
         rating=_number(row, "rating", path, line) if given("rating") else None,
-        votes=int(_number(row, "votes", path, line)) if given("votes") else 0,
+        votes=_whole(row, "votes", path, line) if given("votes") else 0,
         overview=str(row["overview"]) if given("overview") else "",
         poster=str(row["poster"]) if given("poster") else None,
-        details={name: str(value) for name, value in row.items() if name not in _ITEM and given(name)},
+        details={name: _shown(value) for name, value in row.items() if name not in _ITEM and given(name)},
     )
+
+
+def _timed(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
+    """Whether ratings have times: all of them, or none."""
+    without = [line for line, row in enumerate(rows, start=2) if row.get("time") in (None, "")]
+    if without and len(without) < len(rows):
+        raise DataError(f"{path.name}, line {without[0]}: no time, but others have one", hint="give all or none")
+    return not without and bool(rows)
 
 
 def _number(row: Mapping[str, Any], column: str, path: Path, line: int) -> float:
@@ -75,6 +85,18 @@ def _number(row: Mapping[str, Any], column: str, path: Path, line: int) -> float
         return float(row[column])
     except (TypeError, ValueError):
         raise DataError(f"{path.name}, line {line}: {column} is {row[column]!r}", hint="give a number") from None
+
+
+def _whole(row: Mapping[str, Any], column: str, path: Path, line: int) -> int:
+    number = _number(row, column, path, line)
+    if not math.isfinite(number):
+        raise DataError(f"{path.name}, line {line}: {column} is {row[column]!r}", hint="give a number")
+    return int(number)
+
+
+def _shown(value: Any) -> str:
+    """A cell as pages show it; a list, as Parquet may hold, with commas."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -92,10 +114,9 @@ def _rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
 
 def _csv(path: Path) -> list[dict[str, Any]]:
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = io.StringIO(data.decode("utf-8-sig"), newline="")
+        lines = io.StringIO(unpacked(path).decode("utf-8-sig"), newline="")
         rows: list[dict[str, Any]] = list(csv.DictReader(lines))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path.name} is no CSV in UTF-8: {error}", hint="write it as UTF-8") from error
     ragged = next((i for i, row in enumerate(rows, start=2) if None in row), None)
     if ragged:
@@ -111,6 +132,6 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
         raise MissingExtra("Parquet needs pyarrow", hint="pip install 'memagent[sim]'") from error
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path.name} is no Parquet file: {error}", hint="write it again") from error
     return rows

@@ -161,6 +161,8 @@ class _Visitor:
         return Interview(satisfaction=round(1 + 9 * pleased), returns=returns)
 
     def _code(self, item: str) -> int:
+        if item not in self._policy.item_codes:
+            raise InvalidInput(f"no taste for item {item!r}", hint="fit the policy to the experiment's own catalogue")
         return self._policy.item_codes[item]
 
     def _of_list(self, page: HomePage) -> Action:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -13,6 +13,8 @@ from memagent.agents.ab.metrics import METRICS
 from memagent.agents.ab.pages import Kind
 from memagent.agents.ab.sandbox import MAX_PAGES, MAX_STEPS, PAGE_SIZE
 from memagent.errors import DataError
+
+C = TypeVar("C", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -37,7 +39,7 @@ class SplitBy(_Part):
     """See :func:`memagent.agents.ab.ratings.split`."""
 
     by: Literal["user-time", "user-random", "time"] | None = None
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     data_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
@@ -47,7 +49,7 @@ class ArmOf(_Part):
     kind: str
     name: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Page(_Part):
@@ -74,7 +76,7 @@ class Calibrating(_Part):
 
     arm: str
     users: Annotated[int, Field(ge=1)] = 400
-    seeds: list[int] = Field(default_factory=lambda: [1001, 1002, 1003])
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [1001, 1002, 1003]
     targets: dict[int, float] = Field(default_factory=lambda: dict(TARGETS))
 
 
@@ -83,6 +85,54 @@ class Tasting(_Part):
 
     kind: Literal["taste"] = "taste"
     habits: dict[str, float] = Field(default_factory=dict)
+
+
+class Spending(_Part):
+    """See :class:`memagent.llm.meter.Budget`."""
+
+    calls: Annotated[int, Field(ge=0)] | None = None
+    tokens: Annotated[int, Field(ge=0)] | None = None
+    cost: Annotated[float, Field(ge=0)] | None = None
+
+
+class Costing(_Part):
+    """What a million tokens cost; see :class:`memagent.llm.meter.Prices`."""
+
+    input: float
+    output: float
+    cached: float | None = None
+
+
+class Played(_Part):
+    """The policy whose visitors are played by a language model.
+
+    ``model``: a URL, or a name as :class:`memagent.llm.Model` takes it. ``retriever``: NAME or 'NAME[param=value]';
+    ``encoder`` a sentence-transformers model. ``visuals``: how posters are shown; ``captioner`` names a vision model
+    that writes captions, ``captions`` a file that holds some; ``poster_memory`` a CLIP model, by whose vectors of
+    posters memories are recalled beside their texts. The rest is
+    :class:`memagent.agents.ab.agent.settings.AgentSettings`.
+    """
+
+    kind: Literal["agent"]
+    model: str
+    visuals: Literal["auto", "image", "caption", "none"] = "none"
+    captioner: str | None = None
+    captions: Path | None = None
+    download_posters: bool = False
+    retriever: str = "hybrid"
+    encoder: str | None = None
+    poster_memory: str | None = None
+    summary: Literal["llm", "statistical"] = "statistical"
+    history: Annotated[int, Field(ge=0)] = 50
+    recalled: Annotated[int, Field(ge=0)] = 5
+    journal: Annotated[int, Field(ge=1)] = 12
+    max_tokens: Annotated[int, Field(ge=1)] = 160
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    thinking_tokens: Annotated[int, Field(ge=0)] = 0
+    concurrency: Annotated[int, Field(ge=1)] = 16
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    budget: Spending | None = None
+    prices: Costing | None = None
 
 
 class Stop(_Part):
@@ -101,7 +151,7 @@ class Config(_Part):
     split: SplitBy = SplitBy()
     arms: Annotated[list[ArmOf], Field(min_length=1)]
     users: Annotated[int, Field(ge=1)] | list[str] = 1000
-    policy: Tasting = Tasting()
+    policy: Annotated[Tasting | Played, Field(discriminator="kind")] = Tasting()
     seed: Annotated[int, Field(ge=0)] = 0
     visits: Annotated[int, Field(ge=1)] = 1
     primary: str = "ctr"
@@ -119,6 +169,12 @@ class Config(_Part):
         """``- popularity`` is short for ``- kind: popularity``."""
         return [{"kind": arm} if isinstance(arm, str) else arm for arm in arms] if isinstance(arms, list) else arms
 
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _kind_of_policy(cls, policy: Any) -> Any:
+        """Without a kind it is the one without a language model."""
+        return {"kind": "taste", **policy} if isinstance(policy, dict) else policy
+
     @field_validator("primary")
     @classmethod
     def _measured(cls, primary: str) -> str:
@@ -127,8 +183,15 @@ class Config(_Part):
         return primary
 
 
-def read_config(path: Path) -> Config:
-    """The experiment of a YAML file; raises DataError, naming each field that cannot be used."""
+@overload
+def read_config(path: Path) -> Config: ...
+@overload
+def read_config(path: Path, kind: type[C]) -> C: ...
+def read_config(path: Path, kind: type[Any] = Config) -> Any:
+    """The experiment of a YAML file, or what another ``kind`` of file describes.
+
+    Raises DataError, naming each field that cannot be used.
+    """
     import yaml
 
     try:
@@ -138,7 +201,7 @@ def read_config(path: Path) -> Config:
     if not isinstance(given, dict):
         raise DataError(f"{path} holds no settings", hint="see `memagent eval ab --help` for an example")
     try:
-        return Config.model_validate(given)
+        return kind.model_validate(given)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise DataError(f"{path}: {faults}", hint="mend these fields") from error

@@ -9,25 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from memagent.agents.ab.arms.artefacts import trained
-from memagent.agents.ab.arms.registry import recipe_of
+from memagent.agents.ab.agent.policy import LIMITS as AGENT_LIMITS
+from memagent.agents.ab.agent.policy import AgentPolicy
+from memagent.agents.ab.arms.llm_ranker import LLMRanker
+from memagent.agents.ab.arms.port import Arm
+from memagent.agents.ab.arms.registry import arm_of
 from memagent.agents.ab.arms.reversed_pages import ReversedPages
-from memagent.agents.ab.arms.scoring import ScoringArm, Training
+from memagent.agents.ab.arms.scoring import Training
 from memagent.agents.ab.calibration import Trial, calibrate
-from memagent.agents.ab.experiment import Experiment
+from memagent.agents.ab.experiment import BLOCK, Experiment, Outcome
 from memagent.agents.ab.fatigue import Fatigue
 from memagent.agents.ab.movielens import load_movielens_1m, load_movielens_100k
 from memagent.agents.ab.offline import evaluate, kendall_tau
-from memagent.agents.ab.ratings import Dataset, Ratings, Split, split
+from memagent.agents.ab.ratings import Dataset, Ratings, Split, joined, split
 from memagent.agents.ab.report import ExperimentReport, report_of
 from memagent.agents.ab.sandbox import Layout
 from memagent.agents.ab.sequential import Stopping
 from memagent.agents.ab.synthetic import synthetic
 from memagent.agents.ab.tables import load_tables
-from memagent.agents.ab.taste import Habits, TastePolicy
+from memagent.agents.ab.taste import TastePolicy
 from memagent.agents.ab.users import User, users_of
-from memagent.errors import InvalidInput, UnknownName
+from memagent.errors import BudgetExceeded, InvalidInput, Stopped, UnknownName
 from memagent.evals.ab.config import Calibrating, Config, Data
+from memagent.evals.ab.place_check import with_places
+from memagent.evals.ab.policies import agent_policy, models_in, taste_policy, used
 
 Say = Callable[[str], None]
 """Told what is being done."""
@@ -52,48 +57,70 @@ def prepare(config: Config, *, base: Path, cache: Path | None, say: Say) -> Prep
     dataset = load(config.data, base)
     parts = split(dataset.ratings, by=config.split.by, seed=config.split.seed, data_share=config.split.data_share)
     training = Training(dataset=dataset, ratings=parts.train)
-    arms: list[ScoringArm] = []
-    for arm in config.arms:
-        say(f"training {arm.name or arm.kind}")
-        recipe = recipe_of(arm.kind, arm.parameters)
-        arms.append(trained(recipe, training, name=arm.name, seed=arm.seed, cache=cache))
-    say("fitting tastes")
-    policy = TastePolicy.fitted(dataset, parts.validation, habits=_habits(config), seed=config.seed)
+    arms = _arms(config, training, cache, say)
+    played = config.policy if config.policy.kind == "agent" else None
+    policy = agent_policy(played, dataset, parts, base=base, cache=cache) if played else None
+    if policy is None or config.calibrate:
+        say("fitting tastes")
+        tastes = taste_policy(config, dataset, parts)
     chosen, others = _users(config, dataset, parts.train)
+    if isinstance(config.users, int) and config.users > len(chosen):
+        say(f"there are only {len(chosen)} users, not {config.users}")
     experiment = Experiment(
         catalogue=dataset.catalogue,
         arms=arms,
         users=chosen,
-        policy=policy,
+        policy=policy or tastes,
         seed=config.seed,
         layout=Layout(**config.layout.model_dump()),
         fatigue=Fatigue(**config.fatigue.model_dump()),
         visits=config.visits,
         stopping=Stopping(metric=config.primary, **config.stopping.model_dump()) if config.stopping else None,
-        label=config.model_dump_json(include={"data", "split", "arms"}),
+        label=f"{config.model_dump_json(include={'data', 'split', 'arms'})} {parts.train.fingerprint()}",
+        block=1 if played else BLOCK,
+        concurrency=played.concurrency if played else 1,
     )
     extra: dict[str, Any] = {}
     if config.calibrate:
         say("calibrating fatigue")
-        experiment, extra = _calibrated(config.calibrate, experiment, others)
+        experiment, extra = _calibrated(config.calibrate, experiment, others, tastes)
     return Prepared(dataset=dataset, parts=parts, experiment=experiment, extra=extra)
+
+
+def _arms(config: Config, training: Training, cache: Path | None, say: Say) -> list[Arm]:
+    arms: list[Arm] = []
+    for arm in config.arms:
+        say(f"training {arm.name or arm.kind}")
+        made = arm_of(
+            arm.kind,
+            arm.parameters,
+            training=training,
+            name=arm.name,
+            seed=arm.seed,
+            cache=cache,
+            model=models_in(cache),
+        )
+        arms.append(made)
+    return arms
 
 
 def run(config: Config, prepared: Prepared, folder: Path, *, say: Say) -> ExperimentReport:
     """Run, resuming what the folder holds, and compare."""
     experiment = prepared.experiment
     say(f"{len(experiment.users)} users in {len(experiment.arms)} arms")
-    outcome = experiment.run(folder / RUN)
-    turned = None
-    if config.position_check:
-        say("the same with reversed pages")
-        arms = [ReversedPages(arm, experiment.layout.page_size) for arm in experiment.arms]
-        turned = replace(experiment, arms=arms, label=f"reversed {experiment.label}").run(folder / REVERSED)
-    extra = dict(prepared.extra)
+    policy = experiment.policy
+    try:
+        outcome, turned = _ran(config, experiment, folder, say)
+    except BudgetExceeded as error:
+        raise Stopped(error.message, hint="raise the budget, and run the same command to resume") from error
+    finally:
+        model = used(policy, folder) if isinstance(policy, AgentPolicy) else None
+    extra = dict(prepared.extra) | ({"agent": model} if model else {})
     offline = {}
     if config.offline and len(prepared.parts.test):
         say("evaluating offline")
         offline = _offline(prepared)
+    extra |= _rankers(experiment)
     report = report_of(
         outcome,
         primary=config.primary,
@@ -103,11 +130,26 @@ def run(config: Config, prepared: Prepared, folder: Path, *, say: Say) -> Experi
         offline=offline,
         extra=extra,
     )
+    if isinstance(policy, AgentPolicy):
+        report = replace(report, limits=(*report.limits, *AGENT_LIMITS))
     if len(offline) > 1:
         simulated = [arm.metrics.get(config.primary, {}).get("mean", 0.0) for arm in report.arms]
         figures = [offline[arm.name]["ndcg@20"] for arm in report.arms]
         report = replace(report, extra={**extra, "kendall_tau": kendall_tau(figures, simulated)})
+    if turned is not None:
+        report = with_places(report, turned, run=folder / RUN, reversed_=folder / REVERSED)
     return report
+
+
+def _ran(config: Config, experiment: Experiment, folder: Path, say: Say) -> tuple[Outcome, Outcome | None]:
+    """The experiment, and with reversed pages if they were asked for."""
+    outcome = experiment.run(folder / RUN)
+    turned = None
+    if config.position_check:
+        say("the same with reversed pages")
+        arms = [ReversedPages(arm, experiment.layout.page_size) for arm in experiment.arms]
+        turned = replace(experiment, arms=arms, label=f"reversed {experiment.label}").run(folder / REVERSED)
+    return outcome, turned
 
 
 def load(data: Data, base: Path) -> Dataset:
@@ -124,28 +166,6 @@ def load(data: Data, base: Path) -> Dataset:
     return (load_movielens_100k if data.kind == "ml-100k" else load_movielens_1m)(base / data.path)
 
 
-def joined(*parts: Ratings) -> Ratings:
-    """The rows of several parts."""
-    timed = [part.times for part in parts if part.times is not None]
-    return Ratings(
-        users=np.concatenate([part.users for part in parts]),
-        items=np.concatenate([part.items for part in parts]),
-        ratings=np.concatenate([part.ratings for part in parts]),
-        times=np.concatenate(timed) if len(timed) == len(parts) else None,
-    )
-
-
-def _habits(config: Config) -> Habits:
-    known = set(Habits.__dataclass_fields__)
-    unknown = sorted(set(config.policy.habits) - known)
-    if unknown:
-        raise UnknownName(f"there is no habit {unknown[0]!r}", hint=f"one of {', '.join(sorted(known))}")
-    values: dict[str, Any] = dict(config.policy.habits)
-    if "factors" in values:
-        values["factors"] = int(values["factors"])
-    return Habits(**values)
-
-
 def _users(config: Config, dataset: Dataset, train: Ratings) -> tuple[list[User], list[User]]:
     """Those who take part, and the others in a random order."""
     if isinstance(config.users, list):
@@ -158,7 +178,10 @@ def _users(config: Config, dataset: Dataset, train: Ratings) -> tuple[list[User]
     return mixed[: config.users], mixed[config.users :]
 
 
-def _calibrated(wanted: Calibrating, experiment: Experiment, others: list[User]) -> tuple[Experiment, dict[str, Any]]:
+def _calibrated(
+    wanted: Calibrating, experiment: Experiment, others: list[User], policy: TastePolicy
+) -> tuple[Experiment, dict[str, Any]]:
+    """With visitors by ratings, whoever visits in the experiment: a calibration takes thousands of visits."""
     arm = next((arm for arm in experiment.arms if arm.name == wanted.arm), None)
     if arm is None:
         raise UnknownName(f"calibrate names the arm {wanted.arm!r}", hint="name an arm of the experiment")
@@ -167,7 +190,7 @@ def _calibrated(wanted: Calibrating, experiment: Experiment, others: list[User])
         catalogue=experiment.catalogue,
         arm=arm,
         users=(others if enough else list(experiment.users))[: wanted.users],
-        policy=experiment.policy,
+        policy=policy,
         seeds=wanted.seeds,
         layout=experiment.layout,
     )
@@ -183,11 +206,23 @@ def _calibrated(wanted: Calibrating, experiment: Experiment, others: list[User])
     return replace(experiment, fatigue=found.fatigue), {"calibration": facts}
 
 
+def _rankers(experiment: Experiment) -> dict[str, Any]:
+    """What models that rank have used in this process, by arm."""
+    used_by = {arm.name: arm.model.meter.totals().as_dict() for arm in experiment.arms if isinstance(arm, LLMRanker)}
+    return {"rankers": used_by} if used_by else {}
+
+
 def _offline(prepared: Prepared) -> dict[str, dict[str, float]]:
+    """Recall and nDCG of each arm: over everybody, or over the users of the experiment where a model ranks."""
     parts, dataset = prepared.parts, prepared.dataset
     known = dataset.items_of(joined(parts.train, parts.validation))
     figures = {}
-    for arm in prepared.experiment.arms:
-        found = evaluate(arm, dataset, parts.test, known=known)
+    arms, users = prepared.experiment.arms, None
+    if any(isinstance(arm, LLMRanker) for arm in arms):  # each of its lists costs a call
+        users = {user.id for user in prepared.experiment.users} & set(dataset.items_of(parts.test))
+        if not users:
+            return {}
+    for arm in arms:
+        found = evaluate(arm, dataset, parts.test, known=known, users=users)
         figures[arm.name] = {"recall@20": float(found.recall.mean()), "ndcg@20": float(found.ndcg.mean())}
     return figures

@@ -106,6 +106,45 @@ def test_movielens_is_read_in_whichever_encoding_it_came(tmp_path: Path, encodin
     assert parts.train.items.tolist() == [1]
 
 
+def test_plots_in_another_encoding_than_the_titles_are_read_line_by_line(tmp_path: Path) -> None:
+    (tmp_path / "movies.dat").write_bytes("1::Amélie (2001)::Comedy|Drama\n2::Odd (1999)::Drama\n".encode("latin-1"))
+    told = "1::Amélie::2001::R::02 Nov 2001::Comedy::Jeunet::Laurant::Tautou, Kassovitz::In Åre, she…::https://x/a.jpg"
+    none = "2::Odd::1999::N/A::N/A::Drama::N/A::N/A::N/A::N/A::N/A"  # the Å holds the byte of another line break
+    (tmp_path / "movies_extrainfos.dat").write_bytes(f"{told}\r\n{none}\r\n".encode())
+    (tmp_path / "users.dat").write_text("7::F::25::20::0\n")
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n7,1,5\n")
+    first, second = load_movielens_1m(tmp_path).catalogue.items
+    assert (first.title, first.overview, first.poster) == ("Amélie (2001)", "In Åre, she…", "https://x/a.jpg")
+    assert first.details == {"released": "02 Nov 2001", "directors": "Jeunet", "cast": "Tautou, Kassovitz"}
+    assert (second.overview, second.poster, second.details) == ("", None, {})
+
+
+def test_posters_and_further_columns_of_a_table_reach_the_item(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {
+            "id": "a",
+            "title": "A",
+            "poster": "p/a.png",
+            "overview": "Of A.",
+            "cast": ["Ann", "Bo"],
+            "votes": 3.0,
+            "year": 1999,
+        },
+        {"id": "b", "title": "B", "poster": None, "overview": None, "cast": [], "votes": float("nan"), "year": None},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "items.parquet")
+    first, second = load_catalogue(tmp_path / "items.parquet").items
+    assert (first.poster, first.overview, first.votes) == ("p/a.png", "Of A.", 3)
+    assert first.details == {"cast": "Ann, Bo", "year": "99"}
+    assert (second.poster, second.overview, second.votes, second.details) == (None, "", 0, {})
+    (tmp_path / "items.csv").write_text("id,title,votes\na,A,inf\n")
+    with pytest.raises(DataError, match="line 2: votes is 'inf'"):
+        load_catalogue(tmp_path / "items.csv")
+
+
 def test_a_movielens_folder_with_something_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no u\.genre"):
         load_movielens_100k(tmp_path)
@@ -120,6 +159,9 @@ def test_the_real_movielens_100k_has_its_known_counts() -> None:
     assert (len(data.user_ids), len(data.catalogue), len(data.ratings)) == (943, 1682, 100_000)
     assert data.catalogue["1"].title == "Toy Story (1995)"
     assert data.catalogue["1"].votes == 452
+    posters = [item.poster for item in data.catalogue.items if item.poster]
+    assert len(posters) == 1592
+    assert all(poster.startswith("https://") for poster in posters)
 
 
 @pytest.mark.data
@@ -128,6 +170,10 @@ def test_the_real_movielens_1m_has_its_known_counts_and_plots() -> None:
     assert (len(data.user_ids), len(data.catalogue), len(data.ratings)) == (6040, 3883, 1_000_209)
     assert data.ratings.times is None
     assert "Woody" in data.catalogue["1"].overview
+    items = data.catalogue.items
+    assert sum(bool(item.overview) for item in items) == sum(bool(item.poster) for item in items) == 3845
+    assert sum("cast" in item.details for item in items) == 3874
+    assert not any("Ã" in item.overview or item.overview == "N/A" for item in items)
     assert data.profiles["1"] == {"gender": "F", "age": "1", "occupation": "school student"}
 
 

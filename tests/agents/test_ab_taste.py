@@ -9,7 +9,7 @@ from ab_examples import FixedArm
 from memagent.agents.ab.arms.artefacts import trained
 from memagent.agents.ab.arms.registry import recipe_of
 from memagent.agents.ab.arms.scoring import Training
-from memagent.agents.ab.calibration import Trial, calibrate, mean_clicks, targets_of_log
+from memagent.agents.ab.calibration import Trial, calibrate, folded, mean_clicks, targets_of_log
 from memagent.agents.ab.experiment import Experiment, replayed
 from memagent.agents.ab.fatigue import Fatigue
 from memagent.agents.ab.keys import key_of
@@ -139,6 +139,23 @@ def test_budgets_are_found_that_make_other_users_click_as_often_as_wanted(
         calibrate(replace(trial, users=level[:5]), targets={2: 39.0})
     with pytest.raises(InvalidInput, match="switched off"):
         calibrate(trial, fatigue=Fatigue(enabled=False))
+
+
+def test_in_folds_every_user_is_counted_once_with_budgets_fitted_on_others(
+    data: Dataset, parts: Split, policy: TastePolicy, users: list[User]
+) -> None:
+    arm = trained(recipe_of("popularity"), Training(dataset=data, ratings=parts.train))
+    trial = Trial(catalogue=data.catalogue, arm=arm, users=users[:20], policy=policy, seeds=(0,))
+    targets = {1: 2.0, 2: 2.0, 3: 2.0}
+    found = list(folded(trial, folds=2, seeds=(5, 6), targets=targets))
+    counted = [visit.user for _, visits in found for visit in visits]
+    assert sorted(counted) == sorted([user.id for user in users[:20]] * 2)
+    for fitted, visits in found:
+        part = {visit.user for visit in visits}
+        others = [user for user in users[:20] if user.id not in part]
+        assert fitted == calibrate(replace(trial, users=others), targets=targets)
+    with pytest.raises(InvalidInput, match="1 folds"):
+        list(folded(trial, folds=1, seeds=(0,)))
 
 
 def test_targets_come_from_a_real_log(users: list[User]) -> None:

@@ -62,7 +62,8 @@ def test_an_experiment_from_a_file_to_its_report_and_again_without_work(tmp_path
         "retention",
     }
     assert len(result["position"]) == 2
-    assert set(result["extra"]) == {"calibration", "kendall_tau"}
+    assert set(result["extra"]) == {"calibration", "kendall_tau", "places", "reversed_verdicts"}
+    assert [effect["arm"] for effect in result["extra"]["places"]] == ["popularity", "knn"]
     assert result["extra"]["calibration"]["on"] == "users who are not in the experiment"
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Knn &lt;against&gt; popularity" in page
