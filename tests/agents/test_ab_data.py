@@ -138,7 +138,7 @@ def test_posters_and_further_columns_of_a_table_reach_the_item(tmp_path: Path) -
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "items.parquet")
     first, second = load_catalogue(tmp_path / "items.parquet").items
     assert (first.poster, first.overview, first.votes) == ("p/a.png", "Of A.", 3)
-    assert first.details == {"cast": "Ann, Bo", "year": "99"}
+    assert first.details == {"cast": "Ann, Bo", "year": "1999"}
     assert (second.poster, second.overview, second.votes, second.details) == (None, "", 0, {})
     (tmp_path / "items.csv").write_text("id,title,votes\na,A,inf\n")
     with pytest.raises(DataError, match="line 2: votes is 'inf'"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from memagent.agents.lsrp.guard import rules
 from memagent.agents.lsrp.guard.folding import Folded, Word, digit_runs, folded, squeezed, words
 from memagent.agents.lsrp.guard.lookup import Forms, Near
+from memagent.agents.lsrp.guard.names import NamesAmongWords
 from memagent.agents.lsrp.guard.numerals import Day, dates, spelled
 from memagent.lexical.words import UNSEGMENTED
 
@@ -180,6 +181,7 @@ def _add_text(facts: PrivateFacts, text: str, kind: str, *, profile: bool) -> No
             facts.add_number(digits)
         start, end = form.span(word.start, word.end)
         _add_word(facts, word, kind, max(end - start, len(word.small)), profile=profile)
+    _add_names(facts, form, held, kind, profile=profile)
     facts.passages.update(passages(held))
     _add_numerals(facts, form)
     for found in rules.in_folded(form.small):
@@ -193,6 +195,17 @@ def _add_text(facts: PrivateFacts, text: str, kind: str, *, profile: bool) -> No
                 facts.add(run, kind, phrase=True, profile=profile)
     for word in words(folded(text.translate(_UMLAUTS))):
         _add_word(facts, word, kind, len(word.small), profile=profile)
+
+
+def _add_names(facts: PrivateFacts, form: Folded, held: Sequence[Word], kind: str, *, profile: bool) -> None:
+    """Public words that are names here: those of English count where a task writes them with a capital as well."""
+    names = NamesAmongWords(form, held)
+    for word in names.of_other_languages():
+        if len(word.small) >= SHORTEST_WORD:
+            facts.add(word.small, kind, profile=profile)
+    for given in names.of_english():
+        if squeezed(given) & set(facts.public):
+            facts.exact.setdefault(given, kind)
 
 
 def _add_numerals(facts: PrivateFacts, form: Folded) -> None:

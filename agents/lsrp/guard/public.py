@@ -13,8 +13,14 @@ from memagent.lexical.stopwords import STOP_WORDS
 def public_words() -> frozenset[str]:
     """The bundled list (40,598 English words of at least four letters) and the function words of fifteen languages.
 
-    Folded, without names of people and places; see ``memagent/data/guard/SOURCES.md``.
+    Folded, without words that are always written with a capital; see ``memagent/data/guard/SOURCES.md``. Some are a
+    name as well (Rose; Hans is "his" in Swedish): :class:`~memagent.agents.lsrp.guard.names.NamesAmongWords` tells.
     """
+    return english_words() | {form for words in STOP_WORDS.values() for word in words for form in squeezed(word)}
+
+
+@cache
+def english_words() -> frozenset[str]:
+    """The bundled list and the function words of English, folded."""
     listed = (files("memagent") / "data" / "guard" / "public_words.txt").read_text(encoding="utf-8").split()
-    functions = {form for words in STOP_WORDS.values() for word in words for form in squeezed(word)}
-    return frozenset(listed) | frozenset(functions)
+    return frozenset(listed) | {form for word in STOP_WORDS["en"] for form in squeezed(word)}
