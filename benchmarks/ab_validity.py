@@ -65,7 +65,9 @@ def main() -> None:
     everybody = users_of(dataset, parts.train)
     mixed = np.random.default_rng(7).permutation(len(everybody)).tolist()
     users = [everybody[place] for place in mixed]
-    experiment = Experiment(catalogue=dataset.catalogue, arms=arms, users=users[: given.users], policy=policy)
+    experiment = Experiment(
+        catalogue=dataset.catalogue_by(parts.train), arms=arms, users=users[: given.users], policy=policy
+    )
     setting = Setting(dataset=dataset, parts=parts, experiment=experiment, everybody=users)
     best = arms[-1] if len(arms) == 1 else max(arms[1:], key=lambda arm: _ndcg(arm, dataset, parts, users[:300]).mean())
     checks: dict[str, Callable[[], Any]] = {

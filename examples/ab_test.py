@@ -43,10 +43,11 @@ def ab_test(folder: Path, *, people: int = 200) -> ExperimentReport:
     """Best-rated items against neighbours of what a user chose; writes the log and report.html into a folder."""
     data = synthetic(users=people)
     parts = split(data.ratings)
+    catalogue = data.catalogue_by(parts.train)  # as a site shows it that does not know what comes later
     knn = trained(recipe_of("item-knn"), Training(dataset=data, ratings=parts.train))
     experiment = Experiment(
-        catalogue=data.catalogue,
-        arms=[BestRated(data.catalogue), knn],
+        catalogue=catalogue,
+        arms=[BestRated(catalogue), knn],
         users=users_of(data, parts.train),
         policy=TastePolicy.fitted(data, parts.validation),
         seed=1,

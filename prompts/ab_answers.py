@@ -13,6 +13,7 @@ _ASKED: dict[str, Any] = {
     "maxLength": 120
 }  # of a reason, for servers that hold a model to it: a small one might never stop
 _SUMMARY: dict[str, Any] = {"maxLength": 700}
+_LARGEST = 2**53  # of whole numbers: one with hundreds of digits is no float
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -21,6 +22,8 @@ def _number(value: Any) -> Any:
     if isinstance(value, str):
         found = _NUMBER.search(value)
         return float(found[0]) if found else math.nan
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return math.nan
     return value if isinstance(value, int | float) else math.nan
 
 

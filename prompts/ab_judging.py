@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
+from memagent.prompts.ab_answers import one_line
 from memagent.prompts.prompt import Prompt
 from memagent.prompts.quoting import QUOTED_IS_DATA, element
 
-VERSION = 1
+VERSION = 2
 _TITLE, _LINE, _OVERVIEW, _TASTE = 160, 240, 300, 1_500  # characters shown of each
 
 
@@ -50,9 +51,9 @@ def choose_items(
     *, profile: Mapping[str, str], habits: Sequence[str], taste: str, items: Sequence[Offered], max_tokens: int = 200
 ) -> Prompt[Taken]:
     """Which of ``items`` (numbered from 1) the person would take; ``habits`` are sentences about them."""
-    told = [f"{name}: {_cut(value, _LINE)}" for name, value in profile.items()]
+    told = [f"{name}: {one_line(value, _LINE)}" for name, value in profile.items()]
     told += [f"habits: {' '.join(habits)}"] if habits else []
-    told += [f"taste: {_cut(taste, _TASTE)}"] if taste else []
+    told += [f"taste: {one_line(taste, _TASTE)}"] if taste else []
     listed = [_item(number, item) for number, item in enumerate(items, start=1)]
     return Prompt(
         name="ab-choose",
@@ -66,13 +67,9 @@ def choose_items(
 
 def _item(number: int, item: Offered) -> str:
     told = [
-        f"title: {_cut(item.title, _TITLE)}",
-        f"genres: {_cut(', '.join(item.genres), _LINE)}" if item.genres else "",
+        f"title: {one_line(item.title, _TITLE)}",
+        f"genres: {one_line(', '.join(item.genres), _LINE)}" if item.genres else "",
         f"rating: {item.rating:.1f}" if item.rating is not None else "",
-        f"overview: {_cut(item.overview, _OVERVIEW)}" if item.overview else "",
+        f"overview: {one_line(item.overview, _OVERVIEW)}" if item.overview else "",
     ]
     return element("item", "\n".join(filter(None, told)), number=str(number))
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most].rstrip()} ..."

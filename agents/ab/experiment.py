@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -25,6 +25,7 @@ from memagent.agents.ab.sequential import Stopping, Watch
 from memagent.agents.ab.session import Leaver, Place, run_visit
 from memagent.agents.ab.shelf import Shelf, shelf
 from memagent.agents.ab.storing import Block, Runs, keep
+from memagent.agents.ab.unplayed import Keeper
 from memagent.agents.ab.users import User
 from memagent.errors import ArmFailed, InvalidInput
 
@@ -93,15 +94,19 @@ class Experiment:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-    def run(self, folder: str | PathLike[str] | None = None) -> Outcome:
+    def run(self, folder: str | PathLike[str] | None = None, *, after: Callable[[], None] | None = None) -> Outcome:
         """Run, or go on with what ``folder`` holds of the same experiment.
 
         The log in the folder (see :mod:`memagent.agents.ab.storing`) has the same bytes whether a run was stopped on
         its way or not. Without a folder nothing is written and events are not kept. Memory holds one block of sessions
-        and a row of counts for each visit. Raises InvalidInput for a folder that holds another experiment.
+        and a row of counts for each visit. ``after`` is called after each block that was made. Raises InvalidInput for
+        a folder that holds another experiment, and Stopped where nobody can be played (see
+        :mod:`memagent.agents.ab.unplayed`).
         """
         with keep(folder, self.fingerprint, self.facts(), size=self.block) as runs:
-            visits, stopped = self._through(runs)
+            keeper = Keeper(runs)
+            visits, stopped = self._through(runs, keeper, after or _nothing)
+            keeper.finish()
             runs.finish()
         return Outcome(experiment=self, visits=tuple(visits), stopped_early=stopped)
 
@@ -120,7 +125,7 @@ class Experiment:
         order = np.random.default_rng([self.seed, 11]).permutation(len(self.users))
         return [self.users[place] for place in order.tolist()]
 
-    def _through(self, runs: Runs) -> tuple[list[Visit], bool]:
+    def _through(self, runs: Runs, keeper: Keeper, after: Callable[[], None]) -> tuple[list[Visit], bool]:
         users = self.in_order()
         watch = Watch(self.stopping, [arm.name for arm in self.arms], self.visits) if self.stopping else None
         visits: list[Visit] = []
@@ -128,11 +133,14 @@ class Experiment:
         with closing(worked(lambda task: self.sessions(task[1], task[0]), due, threads=self.concurrency)) as made:
             for first in range(0, len(users), self.block):
                 block = runs.block(first // self.block)
-                if block is None:
+                if block is not None:
+                    keeper.known(block)
+                else:
                     block = Block()
                     for sessions in islice(made, min(self.block, len(users) - first)):
                         block.add(sessions)
-                    runs.keep(first // self.block, block)
+                    keeper.keep(first // self.block, block)
+                    after()
                 visits += block.visits
                 if watch and watch.decided(block.visits):
                     return visits, first + self.block < len(users)
@@ -193,6 +201,10 @@ class Outcome:
     def arms(self) -> list[str]:
         """Names, the baseline first."""
         return [arm.name for arm in self.experiment.arms]
+
+
+def _nothing() -> None:
+    pass
 
 
 def replayed(experiment: Experiment, user_id: str) -> Iterator[Event]:

@@ -115,13 +115,9 @@ def assembled(
         ratings=values,
         times=None if times is None else np.asarray(times, dtype=np.int64),
     )
-    votes = np.bincount(codes, minlength=len(catalogue))
-    sums = np.bincount(codes, weights=values, minlength=len(catalogue))
-    shown = [
-        item if item.rating is not None or not n else replace(item, rating=round(float(total / n), 4), votes=int(n))
-        for item, n, total in zip(catalogue.items, votes, sums, strict=True)
-    ]
-    return Dataset(name=name, catalogue=Catalogue(shown), user_ids=user_ids, ratings=found, profiles=profiles)
+    counted = frozenset(item.id for item in catalogue.items if item.rating is None)
+    made = Dataset(name=name, catalogue=catalogue, user_ids=user_ids, ratings=found, profiles=profiles, counted=counted)
+    return replace(made, catalogue=made.catalogue_by(found))
 
 
 def _occupation(number: str, line: int) -> str:

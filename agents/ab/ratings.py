@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -56,13 +56,29 @@ class Ratings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A catalogue, who rated what, and what is known of each user (``profiles``: gender, age, occupation ...)."""
+    """A catalogue, who rated what, and what is known of each user (``profiles``: gender, age, occupation ...).
+
+    ``counted``: ids of the items whose rating and votes were counted from ``ratings``, all of them, those that somebody
+    is judged by among them; see :meth:`catalogue_by`.
+    """
 
     name: str
     catalogue: Catalogue
     user_ids: tuple[str, ...]
     ratings: Ratings
     profiles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    counted: frozenset[str] = frozenset()
+
+    def catalogue_by(self, ratings: Ratings) -> Catalogue:
+        """The catalogue as a site shows it that knows these ratings only, usually the training part.
+
+        Items that are ``counted`` have the mean and the number of these; None and 0 where nobody rated.
+        """
+        votes, means = means_of(ratings, len(self.catalogue))
+        return Catalogue(
+            replace(item, rating=mean, votes=n) if item.id in self.counted else item
+            for item, n, mean in zip(self.catalogue.items, votes, means, strict=True)
+        )
 
     def items_of(self, ratings: Ratings) -> dict[str, frozenset[str]]:
         """The items that each user has rows for; users without any are left out."""
@@ -116,6 +132,13 @@ def joined(*parts: Ratings) -> Ratings:
         ratings=np.concatenate([part.ratings for part in parts]),
         times=np.concatenate(timed) if len(timed) == len(parts) else None,
     )
+
+
+def means_of(ratings: Ratings, items: int) -> tuple[list[int], list[float | None]]:
+    """How often each item code was rated, and its mean rating to four decimals; None where nobody rated."""
+    votes = np.bincount(ratings.items, minlength=items).tolist()
+    sums = np.bincount(ratings.items, weights=ratings.ratings, minlength=items).tolist()
+    return votes, [round(total / n, 4) if n else None for n, total in zip(votes, sums, strict=True)]
 
 
 def by_user(users: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:

@@ -152,8 +152,8 @@ def _played(report: ExperimentReport, used: Mapping[str, Any]) -> str:
         f"The visitors were played by a language model ({report.facts['policy']}; posters: {settings['visuals']}; "
         f"summary of their taste: {settings['summary']}): {used['calls']:,} calls, {used['input_tokens']:,} tokens "
         f"sent and {used['output_tokens']:,} received, cost {used['cost']:g}, {failed} calls without an answer, in "
-        f"{used['runs']} runs; runs that were killed are not counted. Share of decisions that were invalid and asked "
-        f"for again: {invalid}.{missing}"
+        f"{used['runs']} runs; of one that was killed, what its users under way had used is not counted. Share of "
+        f"decisions that were invalid and asked for again: {invalid}.{missing}"
     )
 
 

@@ -90,7 +90,7 @@ class Runs:
             return
         for name, letter in ((EVENTS, "E"), (VISITS, "V")):
             with replacing(self._folder / name, mode=0o666) as temporary, temporary.open("w", encoding="utf-8") as file:
-                for number in self._numbers:
+                for number in sorted(self._numbers):
                     with (self._parts / _part_name(number)).open(encoding="utf-8") as part:
                         file.writelines(line[1:] for line in part if line.startswith(letter))
         write_parquet(self._folder / EVENTS, self._folder / PARQUET)

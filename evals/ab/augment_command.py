@@ -12,12 +12,14 @@ from memagent.evals.measuring import made_folder, stoppable
 
 if TYPE_CHECKING:
     from memagent.evals.ab.augmenting import Augmentation
+    from memagent.evals.ab.augmenting_config import Augmented
+    from memagent.evals.ab.running import Prepared
 
 EXAMPLE = """
 Example: memagent eval ab-augment --config augment.yaml --out ab-augmented
 
-augment.yaml: {data: {kind: ml-100k, path: ml-100k}, arms: [popularity, item-knn], users: 943, augment: {models: [fm,
-deepfm], reference: svd, rank_limit: 100}}
+augment.yaml: {data: {kind: ml-100k, path: ml-100k}, arms: \\[popularity, item-knn], users: 943,
+augment: {models: \\[fm, deepfm], reference: svd, rank_limit: 100}}
 """
 
 
@@ -39,7 +41,6 @@ def ab_augment(
     (whatever came out), 2 bad input, 3 stopped (the same command resumes).
     """
     with stoppable():
-        from memagent.evals.ab.augmenting import augment
         from memagent.evals.ab.augmenting_config import Augmented
         from memagent.evals.ab.config import read_config
         from memagent.evals.ab.running import prepare
@@ -47,9 +48,19 @@ def ab_augment(
         settings = read_config(config, Augmented)
         folder = made_folder(out)
         prepared = prepare(settings, base=config.parent, cache=cache or folder / "arms", say=_say)
-        result = augment(settings, prepared, folder, say=_say)
+        result = _made(settings, prepared, folder)
         _write(result, folder)
         _show(result, folder, markdown=markdown)
+
+
+def _made(settings: Augmented, prepared: Prepared, folder: Path) -> Augmentation:
+    from memagent.errors import BudgetExceeded, Stopped
+    from memagent.evals.ab.augmenting import augment
+
+    try:
+        return augment(settings, prepared, folder, say=_say)
+    except BudgetExceeded as error:
+        raise Stopped(error.message, hint="raise the budget, and run the same command to resume") from error
 
 
 def _say(text: str) -> None:

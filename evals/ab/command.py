@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXAMPLE = """
 Example: memagent eval ab --config experiment.yaml --out ab-test
 
-experiment.yaml: {data: {kind: ml-100k, path: ml-100k}, arms: [popularity, item-knn], users: 900, calibrate: {arm:
+experiment.yaml: {data: {kind: ml-100k, path: ml-100k}, arms: \\[popularity, item-knn], users: 900, calibrate: {arm:
 popularity}, position_check: true}
 """
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, overload
+from typing import Annotated, Any, Literal, Self, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from memagent.agents.ab.calibration import TARGETS
 from memagent.agents.ab.fatigue import BUDGETS, COSTS
@@ -108,8 +108,9 @@ class Played(_Part):
 
     ``model``: a URL, or a name as :class:`memagent.llm.Model` takes it. ``retriever``: NAME or 'NAME[param=value]';
     ``encoder`` a sentence-transformers model. ``visuals``: how posters are shown; ``captioner`` names a vision model
-    that writes captions, ``captions`` a file that holds some; ``poster_memory`` a CLIP model, by whose vectors of
-    posters memories are recalled beside their texts. The rest is
+    that writes captions (within the same ``budget``), ``captions`` a file that holds some; ``poster_memory`` a CLIP
+    model, by whose vectors of posters memories are recalled beside their texts. ``posters``: the folder that paths of
+    posters begin at, and that none may leave. The rest is
     :class:`memagent.agents.ab.agent.settings.AgentSettings`.
     """
 
@@ -118,6 +119,7 @@ class Played(_Part):
     visuals: Literal["auto", "image", "caption", "none"] = "none"
     captioner: str | None = None
     captions: Path | None = None
+    posters: Path = Path()
     download_posters: bool = False
     retriever: str = "hybrid"
     encoder: str | None = None
@@ -133,6 +135,19 @@ class Played(_Part):
     timeout: Annotated[float, Field(gt=0)] = 120.0
     budget: Spending | None = None
     prices: Costing | None = None
+    captioner_prices: Costing | None = None
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if self.budget is not None and self.budget.cost is not None:
+            wanting = [
+                name
+                for name, model in (("prices", self.model), ("captioner_prices", self.captioner))
+                if model is not None and getattr(self, name) is None
+            ]
+            if wanting:
+                raise ValueError(f"a budget of cost needs {' and '.join(wanting)}")
+        return self
 
 
 class Stop(_Part):

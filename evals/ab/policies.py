@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from memagent.encoders.cache import CachedEncoder
 from memagent.errors import UnknownName
 from memagent.evals.specs import parse_specs
 from memagent.llm.cache import ReplyCache
-from memagent.llm.meter import Budget, Prices
+from memagent.llm.meter import Budget, Meter, Prices
 from memagent.llm.model import Model
 
 if TYPE_CHECKING:
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
 
     from memagent.agents.ab.ratings import Dataset, Split
     from memagent.encoders.port import Encoder
-    from memagent.evals.ab.config import Config, Played
+    from memagent.evals.ab.config import Config, Costing, Played
 
-REPLIES, USAGE, CAPTIONS = "replies.sqlite", "usage.jsonl", "captions.jsonl"
+REPLIES, CAPTIONS = "replies.sqlite", "captions.jsonl"
 VECTORS = "embeddings.sqlite"
-"""Files: replies, captions and vectors in the cache's folder, what each run used in that of the results."""
+"""Files in the cache's folder: replies, captions and vectors."""
 
 
 def models_in(cache: Path | None, **options: Any) -> Callable[[str], Model]:
@@ -63,14 +62,13 @@ def agent_policy(played: Played, dataset: Dataset, parts: Split, *, base: Path, 
 
     ``base``: what paths of the file are relative to. They remember the training part.
     """
-    prices = Prices(**played.prices.model_dump()) if played.prices else None
-    budget = Budget(**played.budget.model_dump()) if played.budget else None
+    meter = Meter(Budget(**played.budget.model_dump()) if played.budget else None)
     make = models_in(
-        cache, prices=prices, budget=budget, concurrency=played.concurrency, timeout=played.timeout,
+        cache, prices=_prices(played.prices), meter=meter, concurrency=played.concurrency, timeout=played.timeout,
         thinking_tokens=played.thinking_tokens,
     )  # fmt: skip
     model = make(played.model)
-    posters = _posters(played, base, cache)
+    posters = _posters(played, base, cache, meter)
     visuals = played.visuals
     if visuals in ("auto", "image"):
         visuals = visuals_for(visuals, model.capabilities, captions=_captioned(played))
@@ -119,7 +117,11 @@ def _with_posters(memory: LongTermMemory, played: Played, posters: PosterSource 
     return VisualMemory(memory, PosterVectors(posters, CLIP(played.poster_memory)))
 
 
-def _posters(played: Played, base: Path, cache: Path | None) -> PosterSource | None:
+def _prices(given: Costing | None) -> Prices | None:
+    return Prices(**given.model_dump()) if given else None
+
+
+def _posters(played: Played, base: Path, cache: Path | None, meter: Meter) -> PosterSource | None:
     if played.visuals == "none" and played.poster_memory is None:
         return None
     captioner = None
@@ -127,29 +129,9 @@ def _posters(played: Played, base: Path, cache: Path | None) -> PosterSource | N
         from memagent.agents.ab.agent.captions import Captions
 
         path = base / played.captions if played.captions else cache / CAPTIONS if cache else None
-        captioner = Captions(models_in(cache)(played.captioner) if played.captioner else None, path=path)
-    files = PosterFiles(base=base, cache=cache / "posters" if cache else None, download=played.download_posters)
+        make = models_in(cache, prices=_prices(played.captioner_prices), meter=meter)
+        captioner = Captions(make(played.captioner) if played.captioner else None, path=path)
+    files = PosterFiles(
+        base=base / played.posters, cache=cache / "posters" if cache else None, download=played.download_posters
+    )
     return PosterSource(files, captioner=captioner)
-
-
-def used(policy: AgentPolicy, folder: Path) -> dict[str, Any]:
-    """Write down what this process used of the model, if anything, and add up what all runs in the folder used.
-
-    A process that is killed writes nothing down.
-    """
-    path = folder / USAGE
-    totals = policy.model.meter.totals()
-    if totals.calls or totals.failed:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**totals.as_dict(), "summaries": policy.tastes.kinds}) + "\n")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    names = ("calls", "input_tokens", "output_tokens", "prefix_cached_tokens", "cost", "seconds")
-    found: dict[str, Any] = {name: round(sum(row[name] for row in rows), 9) for name in names}
-    for name in ("malformed", "retried", "failed", "summaries"):
-        counts: dict[str, int] = {}
-        for row in rows:
-            for kind, count in row[name].items():
-                counts[kind] = counts.get(kind, 0) + count
-        found[name] = dict(sorted(counts.items()))
-    posters = {"posters": policy.sight.posters.facts()} if policy.sight.posters else {}
-    return {**found, "runs": len(rows), "settings": asdict(policy.settings), **posters}

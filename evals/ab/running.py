@@ -32,7 +32,8 @@ from memagent.agents.ab.users import User, users_of
 from memagent.errors import BudgetExceeded, InvalidInput, Stopped, UnknownName
 from memagent.evals.ab.config import Calibrating, Config, Data
 from memagent.evals.ab.place_check import with_places
-from memagent.evals.ab.policies import agent_policy, models_in, taste_policy, used
+from memagent.evals.ab.policies import agent_policy, models_in, taste_policy
+from memagent.evals.ab.usage import Usage
 
 Say = Callable[[str], None]
 """Told what is being done."""
@@ -67,7 +68,7 @@ def prepare(config: Config, *, base: Path, cache: Path | None, say: Say) -> Prep
     if isinstance(config.users, int) and config.users > len(chosen):
         say(f"there are only {len(chosen)} users, not {config.users}")
     experiment = Experiment(
-        catalogue=dataset.catalogue,
+        catalogue=dataset.catalogue_by(parts.train),
         arms=arms,
         users=chosen,
         policy=policy or tastes,
@@ -109,13 +110,15 @@ def run(config: Config, prepared: Prepared, folder: Path, *, say: Say) -> Experi
     experiment = prepared.experiment
     say(f"{len(experiment.users)} users in {len(experiment.arms)} arms")
     policy = experiment.policy
+    usage = Usage(policy, folder) if isinstance(policy, AgentPolicy) else None
     try:
-        outcome, turned = _ran(config, experiment, folder, say)
+        outcome, turned = _ran(config, experiment, folder, say, after=usage.note if usage else None)
     except BudgetExceeded as error:
         raise Stopped(error.message, hint="raise the budget, and run the same command to resume") from error
     finally:
-        model = used(policy, folder) if isinstance(policy, AgentPolicy) else None
-    extra = dict(prepared.extra) | ({"agent": model} if model else {})
+        if usage:
+            usage.note()
+    extra = dict(prepared.extra) | ({"agent": usage.facts()} if usage else {})
     offline = {}
     if config.offline and len(prepared.parts.test):
         say("evaluating offline")
@@ -141,14 +144,18 @@ def run(config: Config, prepared: Prepared, folder: Path, *, say: Say) -> Experi
     return report
 
 
-def _ran(config: Config, experiment: Experiment, folder: Path, say: Say) -> tuple[Outcome, Outcome | None]:
+def _ran(
+    config: Config, experiment: Experiment, folder: Path, say: Say, *, after: Callable[[], None] | None
+) -> tuple[Outcome, Outcome | None]:
     """The experiment, and with reversed pages if they were asked for."""
-    outcome = experiment.run(folder / RUN)
+    outcome = experiment.run(folder / RUN, after=after)
     turned = None
     if config.position_check:
         say("the same with reversed pages")
         arms = [ReversedPages(arm, experiment.layout.page_size) for arm in experiment.arms]
-        turned = replace(experiment, arms=arms, label=f"reversed {experiment.label}").run(folder / REVERSED)
+        turned = replace(experiment, arms=arms, label=f"reversed {experiment.label}").run(
+            folder / REVERSED, after=after
+        )
     return outcome, turned
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXAMPLE = """
 Example: memagent eval ab-validate --config validation.yaml --out ab-validation --angles model,taste,off-policy
 
-validation.yaml: {data: {kind: ml-100k, path: ml-100k}, arms: [random, popularity, item-knn, svd], users: 943,
+validation.yaml: {data: {kind: ml-100k, path: ml-100k}, arms: \\[random, popularity, item-knn, svd], users: 943,
 off_policy: {path: open_bandit}}
 """
 

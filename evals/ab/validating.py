@@ -27,7 +27,7 @@ from memagent.agents.ab.validation.order import order
 from memagent.agents.ab.validation.report import ValidationReport
 from memagent.agents.ab.validation.setting import Setting
 from memagent.agents.ab.validation.shares import data_shares
-from memagent.errors import BudgetExceeded, Stopped, UnknownName
+from memagent.errors import BudgetExceeded, ModelTimeout, ModelUnavailable, Stopped, UnknownName
 from memagent.evals.ab.running import Prepared, Say, prepare
 from memagent.evals.ab.validating_config import ANGLES, Validation
 
@@ -99,7 +99,6 @@ class Suite:
     def _activity(self) -> list[Finding]:
         wanted = self.config.activity
         arm = self._arm(wanted.arm)
-        arm = self._arm(wanted.arm)
         return [*activity(self.setting, arm, targets=wanted.targets, users=wanted.users, folds=wanted.folds)]
 
     def _alignment(self) -> list[Finding]:
@@ -158,12 +157,14 @@ def suite_of(config: Validation, folder: Path, *, base: Path, cache: Path, say: 
 def report_on(suite: Suite, angles: Sequence[str]) -> ValidationReport:
     """Run these angles, in the order of :data:`ANGLES`; one that cannot be measured says so.
 
-    Raises Stopped where the policy's budget is spent.
+    Raises Stopped where the policy's budget is spent, or its model does not answer.
     """
     try:
         found = [finding for angle in ANGLES if angle in angles for finding in suite.run(angle)]
     except BudgetExceeded as error:
         raise Stopped(error.message, hint="raise the budget, and run the same command to resume") from error
+    except (ModelUnavailable, ModelTimeout) as error:
+        raise Stopped(error.message, hint="see to its server, and run the same command to resume") from error
     setting, experiment = suite.setting, suite.setting.experiment
     facts = {
         "data set": setting.dataset.name,

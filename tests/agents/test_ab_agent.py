@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from ab_agent_examples import data, experiment, fond_of, memory, part, policy, said
+from ab_agent_examples import OPINION, data, experiment, fond_of, memory, part, policy, said
 from ab_examples import CATALOGUE, IDS, FixedArm, people
 
 from memagent import retrievers
@@ -26,10 +26,13 @@ from memagent.agents.ab.catalogue import Catalogue, Item
 from memagent.agents.ab.experiment import Experiment, replayed
 from memagent.agents.ab.fatigue import Fatigue
 from memagent.agents.ab.policy import Decision, Draw, Interview, Observation, Policy, Summary, Visitor
+from memagent.agents.ab.ratings import split
 from memagent.agents.ab.report import report_of
 from memagent.agents.ab.sandbox import Layout
+from memagent.agents.ab.synthetic import synthetic
 from memagent.agents.ab.users import User, users_of
 from memagent.errors import InvalidInput, ModelRefused
+from memagent.llm import Prompt
 from memagent.testing import HashingEncoder, ScriptedModel
 
 FREE = Fatigue(enabled=False)
@@ -341,3 +344,28 @@ def test_a_prompt_is_bounded_as_the_settings_say() -> None:
     model = ScriptedModel(fond_of("War"))
     policy(model, max_tokens=99, temperature=0.5).visitor(people(1)[0], DRAW).decide(first_page(CATALOGUE))
     assert (model.prompts[0].max_tokens, model.prompts[0].temperature) == (99, 0.5)
+
+
+def test_what_others_think_of_a_past_item_is_not_taken_from_held_out_ratings() -> None:
+    made = synthetic(users=12, items=100)
+    train = split(made.ratings).train
+    shown = made.catalogue_by(train)
+    past = Histories(made, train).of(made.user_ids[0])
+    assert [rated.item.rating for rated in past] == [shown[rated.item.id].rating for rated in past]
+    assert any(rated.item.rating != made.catalogue[rated.item.id].rating for rated in past)
+
+
+def test_no_two_users_in_arms_share_a_memory() -> None:
+    pairs = [("a", "b/c"), ("a/b", "c"), ("a%2Fb", "c"), ("a", "c"), ("a", "b")]
+    assert len({bank_of(user, arm) for arm, user in pairs}) == len(pairs)
+
+
+@pytest.mark.parametrize("huge", [400 * "7", "-" + 400 * "9"])
+def test_a_number_with_hundreds_of_digits_is_no_number(huge: str) -> None:
+    def reply(prompt: Prompt[Any]) -> str:
+        if prompt.name == "ab-interview":
+            return OPINION
+        return said("click", interest=0, position=0).replace("0", huge)
+
+    visits = experiment(policy(ScriptedModel(reply)), users=1, layout=Layout(max_pages=1)).run().visits
+    assert {(visit.ending, visit.clamped > 0) for visit in visits} == {("end_of_list", True)}

@@ -17,6 +17,7 @@ import pytest
 from ab_agent_examples import experiment, fond_of, part, policy, resumable, said
 from ab_examples import CATALOGUE, IDS, FixedArm, Scripted, act, click, people
 
+from memagent.agents.ab.agent import AgentPolicy
 from memagent.agents.ab.crew import going_on, worked
 from memagent.agents.ab.experiment import Experiment
 from memagent.agents.ab.fatigue import Fatigue
@@ -26,6 +27,7 @@ from memagent.agents.ab.sandbox import Layout
 from memagent.agents.ab.sequential import Stopping
 from memagent.agents.ab.storing import read_events
 from memagent.errors import BudgetExceeded, InvalidInput, ModelRefused, ModelTimeout, ModelUnavailable, Stopped
+from memagent.evals.ab.usage import Usage
 from memagent.llm import Budget, Prompt
 from memagent.testing import ScriptedModel
 
@@ -158,6 +160,14 @@ def test_a_question_without_an_answer_ends_one_session_and_no_other(bad: Any, to
     assert any("gave no answer in 1 of 3 visits" in text for text in report_of(outcome).warnings)
 
 
+@pytest.mark.parametrize("manners", ["", ModelRefused("one token is too few")])
+def test_a_model_that_answers_a_question_about_itself_badly_is_there(manners: Any) -> None:
+    reply = bad_for("open many things", ModelTimeout("no answer"))
+    model = ScriptedModel(lambda prompt: manners if prompt.name == "ab-there" else reply(prompt))
+    outcome = experiment(policy(model)).run()
+    assert {visit.user for visit in outcome.visits if visit.ending == "policy_failed"} == {"u2"}
+
+
 def test_a_model_that_always_leaves_or_never_stops_is_reported(tmp_path: Path) -> None:
     opinion = '{"reason": "x", "satisfaction": 1, "returns": false}'
 
@@ -183,6 +193,26 @@ def test_a_model_that_always_leaves_or_never_stops_is_reported(tmp_path: Path) -
     assert (endings, "does not stop" in told) == ({"step_limit"}, True)
     endings, told = warnings(babbling)
     assert (endings, "were clamped" in told) == ({"end_of_list"}, True)
+
+
+def test_what_is_used_is_written_down_while_a_run_goes_on(tmp_path: Path) -> None:
+    def played(by: AgentPolicy) -> list[int]:
+        usage, calls = Usage(by, tmp_path), []
+
+        def after() -> None:
+            usage.note()
+            calls.append(usage.facts()["calls"])
+
+        experiment(by, users=3, layout=Layout(max_pages=1)).run(after=after)
+        return calls
+
+    first = played(policy(ScriptedModel(fond_of("War"))))
+    assert sorted(set(first)) == first
+    second = played(policy(ScriptedModel(fond_of("War"))))
+    assert second == [first[-1] + calls for calls in first]  # as if the first process had been killed here
+    again = Usage(policy(ScriptedModel([])), tmp_path)
+    again.note()  # nothing was used
+    assert (again.facts()["runs"], again.facts()["calls"]) == (2, second[-1])
 
 
 def test_results_come_in_the_order_of_the_tasks_and_an_error_after_those_before_it() -> None:

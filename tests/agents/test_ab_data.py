@@ -227,3 +227,15 @@ def test_traits_by_hand() -> None:
     assert [sum(t.activity == level for t in traits[:30]) for level in (1, 2, 3)] == pytest.approx([18, 9, 3], abs=2)
     assert traits[30] == Traits()
     assert users_of(data, data.ratings, ids=["u0", "stranger"])[1].cold
+
+
+def test_a_site_shows_the_ratings_that_it_knows_and_no_held_out_ones(tmp_path: Path) -> None:
+    items = "id,title,rating,votes\na,A,,\nb,B,2.5,90\nc,C,,\n"
+    write(tmp_path, items=items, ratings="user,item,rating\nu,a,5\nu,b,5\nv,a,2\nv,c,4\n")
+    data = load_tables(items=tmp_path / "items.csv", ratings=tmp_path / "ratings.csv")
+    assert [(item.rating, item.votes) for item in data.catalogue.items] == [(3.5, 2), (2.5, 90), (4.0, 1)]
+    first = data.ratings.rows(data.ratings.users == 0)
+    shown = data.catalogue_by(first)
+    assert [(item.rating, item.votes) for item in shown.items] == [(5.0, 1), (2.5, 90), (None, 0)]
+    assert shown.ids == data.catalogue.ids
+    assert data.catalogue_by(data.ratings).fingerprint == data.catalogue.fingerprint

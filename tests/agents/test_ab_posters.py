@@ -27,7 +27,9 @@ from memagent.errors import (
     ModelDenied,
     ModelError,
     ModelRefused,
+    ModelTimeout,
     ModelUnavailable,
+    Stopped,
 )
 from memagent.llm import Budget, Capabilities
 from memagent.prompts.ab_visual import PosterCaption
@@ -133,6 +135,18 @@ def test_a_missing_or_broken_poster_is_none_logged_once_and_counted(
     assert posters.facts()["no poster"] == 1
 
 
+def test_a_catalogue_cannot_show_pictures_outside_of_the_folder_of_posters(tmp_path: Path) -> None:
+    (tmp_path / "posters").mkdir()
+    for place in (tmp_path, tmp_path / "posters"):
+        (place / "red.png").write_bytes(PNG)
+    inside = PosterFiles(base=tmp_path / "posters")
+    assert inside.read("red.png") == inside.read("../posters/red.png") == inside.read(str(tmp_path / "posters/red.png"))
+    for poster in ("../red.png", str(tmp_path / "red.png"), "../../red.png"):
+        with pytest.raises(DataError, match="outside of the folder"):
+            inside.read(poster)
+    assert PosterFiles().read(str(tmp_path / "red.png")) == inside.read("red.png")
+
+
 def test_an_item_without_a_poster_is_no_fault() -> None:
     posters = PosterSource()
     assert posters.image(film(1)) is None
@@ -164,8 +178,8 @@ def test_an_address_is_fetched_once_and_kept_on_disk(tmp_path: Path) -> None:
         ("/big", "more than 100,000 bytes", False),
         ("/away", "302", False),
         ("/busy", "503", True),
-        ("/slow", "no answer", True),
-        ("/torn", "no answer", True),
+        ("/slow", "no answer|not complete", True),
+        ("/torn", "no answer|not complete", True),
     ],
 )
 def test_an_address_without_a_picture_is_remembered_and_one_that_failed_is_tried_again(
@@ -259,12 +273,18 @@ def test_a_file_of_captions_that_was_cut_off_is_mended_and_another_one_is_refuse
 def test_a_caption_that_does_not_come_is_counted_and_the_item_shown_without(
     error: ModelError, asked: int, tmp_path: Path
 ) -> None:
-    model = ScriptedModel(lambda _: error, retries=0)
+    model = ScriptedModel(lambda prompt: error if "poster" in prompt.name else "yes", retries=0)
     captions = Captions(model)
     posters = source(tmp_path, captions)
     assert [posters.caption(film(1, "red.png")) for _ in range(2)] == [None, None]
-    assert len(model.requests) == asked
+    assert len([request for request in model.requests if request.prompt.images]) == asked
     assert captions.facts() == {"captions": 0, "failures": {type(error).__name__: asked}}
+
+
+def test_a_captioner_that_has_ceased_to_answer_stops_the_run(tmp_path: Path) -> None:
+    dead = ScriptedModel(lambda _: ModelTimeout("no answer"), retries=0)
+    with pytest.raises(Stopped, match="does not answer any more"):
+        source(tmp_path, Captions(dead)).caption(film(1, "red.png"))
 
 
 def test_captions_that_cannot_be_paid_for_end_the_run(tmp_path: Path) -> None:

@@ -78,6 +78,16 @@ def test_an_experiment_with_a_model_stops_at_its_budget_and_goes_on_with_a_large
     assert "invalid" in told
 
 
+def test_an_augmentation_whose_budget_is_spent_is_stopped_and_can_be_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "augment.yaml"
+    with fake_server.serving(fake_server.Fake(reply=reply, guides=False)) as fake:
+        path.write_text(CONFIG.format(url=fake.url, calls=5) + "augment: {seeds: [0]}", encoding="utf-8")
+        command = ["eval", "ab-augment", "--config", str(path), "--out", str(tmp_path / "out")]
+        poor = CliRunner().invoke(app, command)
+    assert poor.exit_code == 3, poor.output
+    assert "raise the budget" in poor.output
+
+
 @pytest.mark.parametrize(
     ("policy", "said"),
     [
@@ -86,6 +96,11 @@ def test_an_experiment_with_a_model_stops_at_its_budget_and_goes_on_with_a_large
         ("{kind: agent, model: x, visuals: film}", "visuals"),
         ("{kind: agent, model: x, concurrency: 0}", "concurrency"),
         ("{model: x}", "model"),
+        ("{kind: agent, model: x, budget: {cost: 1}}", "needs prices"),
+        (
+            "{kind: agent, model: x, captioner: y, budget: {cost: 1}, prices: {input: 1, output: 1}}",
+            "needs captioner_prices",
+        ),
     ],
 )
 def test_a_policy_that_cannot_be_is_named(tmp_path: Path, policy: str, said: str) -> None:

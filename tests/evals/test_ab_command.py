@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from memagent.cli import app
 from memagent.errors import DataError, InvalidInput, UnknownName
+from memagent.evals.ab import augment_command, command, validate_command
 from memagent.evals.ab.config import read_config
 from memagent.evals.ab.running import load, prepare
 
@@ -129,3 +131,18 @@ def test_a_data_set_must_say_where_it_is(tmp_path: Path, data: str) -> None:
     config = read_config(write(tmp_path, f"data: {data}\narms: [popularity]"))
     with pytest.raises(InvalidInput, match="need"):
         load(config.data, tmp_path)
+
+
+@pytest.mark.parametrize("module", [command, validate_command, augment_command])
+def test_the_example_in_the_help_is_shown_whole(module: Any) -> None:
+    name = module.EXAMPLE.split()[3]
+    shown = CliRunner().invoke(app, ["eval", name, "--help"]).stdout
+    assert "".join(module.EXAMPLE.replace("\\", "").split()) in "".join(shown.split())
+
+
+def test_pages_show_the_mean_ratings_of_the_training_part(tmp_path: Path) -> None:
+    config = read_config(write(tmp_path, "data: {kind: synthetic, size: 40}\narms: [popularity]\nusers: 5"))
+    prepared = prepare(config, base=tmp_path, cache=None, say=lambda _: None)
+    shown = prepared.experiment.catalogue
+    assert sum(item.votes for item in shown.items) == len(prepared.parts.train)
+    assert shown.fingerprint == prepared.dataset.catalogue_by(prepared.parts.train).fingerprint

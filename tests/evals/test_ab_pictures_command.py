@@ -115,6 +115,10 @@ def test_a_model_that_only_reads_is_given_captions_that_another_one_has_written(
         captions = asked(sees, "<title>")
     assert any("poster: All red." in text_of(page["messages"][1]) for page in pages)
     assert not any(pictures_of(page) for page in asked(reads, ""))
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["extra"]["agent"]["calls"] == len(asked(reads, "<person>")) - len(asked(reads, "<candidates>")) + len(
+        captions
+    )
     titles = [text_of(one["messages"][1]) for one in captions]
     assert len(titles) == len(set(titles)) > 0
     assert all(len(pictures_of(one)) == 1 for one in captions)

@@ -14,7 +14,7 @@ from memagent.agents.ab.synthetic import synthetic
 from memagent.agents.ab.users import users_of
 from memagent.agents.ab.validation.judges import ModelJudge
 from memagent.cli import app
-from memagent.errors import BudgetExceeded, DataError, Stopped, UnknownName
+from memagent.errors import BudgetExceeded, DataError, ModelUnavailable, Stopped, UnknownName
 from memagent.evals.ab.config import read_config
 from memagent.evals.ab.validating import Suite, chosen_angles, judge_of, report_on, suite_of
 from memagent.evals.ab.validating_config import ANGLES, Validation
@@ -99,14 +99,15 @@ def test_an_angle_that_names_a_strange_arm_is_refused(tmp_path: Path) -> None:
         suite(tmp_path, CONFIG.replace("arm: knn", "arm: nobody")).run("activity")
 
 
-def test_a_budget_that_is_spent_stops_the_validation_and_can_be_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [BudgetExceeded("no more", hint="more"), ModelUnavailable("no more")])
+def test_no_budget_or_no_model_stops_the_validation_which_can_be_resumed(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spent(self: Suite, angle: str) -> list[object]:
-        raise BudgetExceeded("no money", hint="more")
+        raise error
 
     monkeypatch.setattr(Suite, "run", spent)
-    with pytest.raises(Stopped, match="no money"):
+    with pytest.raises(Stopped, match="no more"):
         report_on(suite(tmp_path), ["model"])
 
 

@@ -12,6 +12,7 @@ from memagent.agents.ab.agent import AgentPolicy, AgentSettings, BankedMemory, H
 from memagent.agents.ab.arms.artefacts import trained
 from memagent.agents.ab.arms.registry import recipe_of
 from memagent.agents.ab.arms.scoring import Training
+from memagent.agents.ab.fatigue import BUDGETS, Fatigue
 from memagent.llm import VLLMServer
 from memagent.testing import HashingEncoder
 
@@ -22,7 +23,7 @@ SHORT = AgentSettings(max_tokens=80, recalled=1, journal=2, history=4)  # it wri
 
 
 def trial(server: VLLMServer, cache: Path) -> Experiment:
-    """Twenty users in two arms, two actions at most on a page of two films."""
+    """Twenty users in two arms, two actions at most on a page of two films; a click tires those of low activity out."""
     data = synthetic(users=60, items=120)
     parts = split(data.ratings)
     training = Training(dataset=data, ratings=parts.train)
@@ -33,11 +34,12 @@ def trial(server: VLLMServer, cache: Path) -> Experiment:
         memory=BankedMemory(encoder=HashingEncoder(dim=64)),
     )
     return Experiment(
-        catalogue=data.catalogue,
+        catalogue=data.catalogue_by(parts.train),
         arms=[trained(recipe_of(kind), training, seed=0) for kind in ("random", "popularity")],
         users=users_of(data, parts.train)[:USERS],
         policy=policy,
         layout=Layout(page_size=2, max_pages=1, max_steps=2),
+        fatigue=Fatigue(budgets={**BUDGETS, 1: 1.0}),
         block=1,
         concurrency=16,
     )
@@ -50,6 +52,7 @@ def test_twenty_users_visit_two_arms_and_a_second_run_asks_nothing(vllm_server: 
     endings = {visit.ending for visit in outcome.visits}
     assert endings <= {"chose", "end_of_list", "fatigue", "step_limit", "policy_failed"}
     answered = [visit for visit in outcome.visits if visit.ending != "policy_failed"]
+    assert {"fatigue", "step_limit"} <= endings  # some saw the page of an item, and some were too tired
     assert len(answered) >= USERS  # most of what a small model says can be used, for it is held to a schema
     assert all(visit.steps >= 1 and 1 <= (visit.satisfaction or 0) <= 10 for visit in answered)
     assert isinstance(first.policy, AgentPolicy)

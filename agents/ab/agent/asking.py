@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from memagent.errors import ModelTimeout, ModelUnavailable, Stopped
+from memagent.errors import MalformedReply, ModelDenied, ModelRefused, ModelTimeout, ModelUnavailable, Stopped
 from memagent.llm.flow import Steps, drive
 from memagent.prompts.ab import are_you_there
 
@@ -32,4 +32,7 @@ def answered(steps: Steps[R], model: Model) -> R:
                 f"the model does not answer any more: {error.message}",
                 hint="see to its server, then run the same command: it goes on from here",
             ) from error
+        except (MalformedReply, ModelRefused) as other:  # poor manners, but somebody is there
+            if isinstance(other, ModelDenied):
+                raise
         raise

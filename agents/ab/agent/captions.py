@@ -10,8 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memagent.agents.ab.agent.asking import answered
 from memagent.errors import BudgetExceeded, DataError, ModelDenied, ModelError, ModelTimeout, ModelUnavailable
 from memagent.files import file_to_write
+from memagent.llm.flow import asked
 from memagent.llm.model import as_model
 from memagent.prompts.ab_visual import poster_caption
 
@@ -35,7 +37,8 @@ class Captions:
     threads. Raises DataError for a line that is no caption.
 
     A model that has no answer leaves the item without a caption; that is logged and counted, and it is not asked about
-    that picture again unless it could not be reached. No money left and a wrong key end the run: they are raised.
+    that picture again unless it could not be reached. No money left, a wrong key and a model that has ceased to answer
+    at all end the run: they are raised.
     """
 
     def __init__(self, model: ModelLike | None = None, *, path: str | PathLike[str] | None = None) -> None:
@@ -73,7 +76,7 @@ class Captions:
     def _written(self, model: Model, item: Item, picture: str, key: tuple[str, str]) -> str | None:
         prompt = poster_caption(item.title, picture)
         try:
-            said = model.ask(prompt).value.caption
+            said = answered(asked(prompt), model).value.caption
         except (BudgetExceeded, ModelDenied):
             raise
         except ModelError as error:

@@ -44,10 +44,13 @@ class Rated:
 
 
 class Histories:
-    """The rated items of each user of a data set. Holds the rows, and makes the items when they are asked for."""
+    """The rated items of each user of a data set. Holds the rows, and makes the items when they are asked for.
+
+    What others think of an item is the mean of ``ratings`` too, and of no others.
+    """
 
     def __init__(self, dataset: Dataset, ratings: Ratings) -> None:
-        self._items = dataset.catalogue.items
+        self._items = dataset.catalogue_by(ratings).items
         self._ratings = ratings
         rows = dict(by_user(ratings.users))
         self._rows: dict[str, NDArray[np.intp]] = {

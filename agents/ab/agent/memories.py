@@ -122,5 +122,5 @@ class BankedMemory:
 
 
 def bank_of(user: str, arm: str) -> str:
-    """The name of the bank of a user in an arm."""
-    return f"{arm}/{user}"
+    """The name of the bank of a user in an arm; no slash in either makes two of them one."""
+    return f"{arm.replace('%', '%25').replace('/', '%2F')}/{user}"

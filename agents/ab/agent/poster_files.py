@@ -42,9 +42,11 @@ class Limits:
 class PosterFiles:
     """Posters as JPEG bytes, no side longer than ``side`` pixels.
 
-    ``base``: the folder that relative paths begin at. ``download``: whether addresses are fetched; ``cache``: the
-    folder in which what was fetched is kept, under the SHA-256 of its address and ``side``. An address that leads to no
-    picture is kept as such and not fetched again; one that could not be reached is tried again by the next process.
+    ``base``: the folder that paths begin at; nothing outside of it is read, for who wrote the catalogue need not be who
+    may see this machine's pictures, and a model may be elsewhere. Without it any path is read. ``download``: whether
+    addresses are fetched; ``cache``: the folder in which what was fetched is kept, under the SHA-256 of its address and
+    ``side``. An address that leads to no picture is kept as such and not fetched again; one that could not be reached
+    is tried again by the next process.
     Safe from several threads.
     """
 
@@ -59,7 +61,7 @@ class PosterFiles:
     ) -> None:
         if side < 1:
             raise InvalidInput(f"a side of {side} pixels", hint="1 or more")
-        self._base = Path(base) if base is not None else Path()
+        self._base = Path(base) if base is not None else None
         self._cache = directory_to_use(cache, "the cache of posters") if cache is not None else None
         self._download = download
         self._side = side
@@ -70,7 +72,19 @@ class PosterFiles:
         """The poster at a path or address; raises DataError, saying why, where there is none."""
         if poster.lower().startswith(_WEB):
             return self._of_address(poster)
-        return shrunk(self._of_file(self._base / poster), side=self._side)
+        return shrunk(self._of_file(self._path(poster)), side=self._side)
+
+    def _path(self, poster: str) -> Path:
+        if self._base is None:
+            return Path(poster)
+        try:
+            path = (self._base / poster).resolve()
+            inside = path.is_relative_to(self._base.resolve())
+        except (OSError, ValueError, RuntimeError):  # a name that can be none, links in a circle
+            raise DataError("there is no such file", hint="see the path, and what it is relative to") from None
+        if not inside:
+            raise DataError("it lies outside of the folder of posters", hint="name the folder that holds them")
+        return path
 
     def _of_file(self, path: Path) -> bytes:
         most = self._limits.max_bytes

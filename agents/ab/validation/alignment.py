@@ -92,7 +92,7 @@ def alignment(
 def cases(setting: Setting, liked: Mapping[str, list[str]], *, ratio: int, items: int, users: int) -> list[Case]:
     """About ``items`` items a list: round(items / (1 + ratio)) liked ones, ``ratio`` times as many unrated ones."""
     positives = max(1, round(items / (1 + ratio)))
-    catalogue = setting.dataset.catalogue
+    catalogue = setting.experiment.catalogue
     made: list[Case] = []
     for user in setting.everybody:
         own = liked.get(user.id, [])
