@@ -88,6 +88,10 @@ class _Nodes:
             raise InvalidInput("the task is empty", hint="send its text")
         if len(request.task) > LONGEST_TASK:
             raise InvalidInput(f"the task has {len(request.task):,} characters", hint=f"at most {LONGEST_TASK:,}")
+        try:
+            request.task.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidInput("the task holds a lone surrogate", hint="decode it first") from None
         self._write(request)  # an unknown strategy is told before the model is asked
         return {**request.to_json(), "guideline": None}
 

@@ -65,10 +65,10 @@ class Device:
     ``memagent serve lsrp-cloud``, or a :class:`~memagent.agents.lsrp.ports.Leader` such as
     :class:`~memagent.agents.lsrp.RemoteLeader` or :class:`~memagent.agents.lsrp.Cloud`; None: the device writes alone,
     and nothing leaves. ``memory``: the user's own (see :meth:`for_user`). ``guard`` decides what of a task's text may
-    leave: :class:`~memagent.agents.lsrp.guard.ProfileGuard` with its default policy, which redacts. ``chooser`` names
-    the strategy: the general one by default. ``wire``: the log of all that crosses (for a ``leader`` that keeps a log
-    of its own, that one). With a ``checkpointer`` of LangGraph every node is kept, private data and all, and
-    :meth:`resume` goes on with a run that was cut off.
+    leave: :class:`~memagent.agents.lsrp.guard.ProfileGuard` with its default policy, which redacts; one without a
+    memory of its own looks into the device's. ``chooser`` names the strategy: the general one by default. ``wire``: the
+    log of all that crosses (for a ``leader`` that keeps a log of its own, that one). With a ``checkpointer`` of
+    LangGraph every node is kept, private data and all, and :meth:`resume` goes on with a run that was cut off.
 
         >>> from memagent.agents.lsrp import Device
         >>> device = Device("http://localhost:8000/v1", "https://leader.example.org")  # doctest: +SKIP
@@ -97,8 +97,9 @@ class Device:
             if wire is not None and own is not wire:
                 raise InvalidInput("the leader keeps another wire log", hint="give the log to one of the two")
             wire = own
-        if guard is None:
-            guard = ProfileGuard() if memory is None else ProfileGuard(memory=memory.memory, user_id=memory.user_id)
+        guard = guard or ProfileGuard()
+        if memory is not None and isinstance(guard, ProfileGuard):
+            guard = guard.knowing(memory.memory, memory.user_id)
         self._parts = Parts(
             model=as_model(model),
             leader=leader,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from memagent.agents.lsrp.device_state import (
@@ -30,10 +30,10 @@ from memagent.agents.lsrp.device_state import (
 from memagent.agents.lsrp.guard.placeholders import left_over
 from memagent.agents.lsrp.leading import Led, lead
 from memagent.agents.lsrp.messages import GuidelineRequest
-from memagent.agents.lsrp.ports import Checked, Choice, Guard, Leader, StyleChooser, Verdict
-from memagent.agents.lsrp.strategies import GENERAL, strategy
+from memagent.agents.lsrp.ports import Checked, Choice, Guard, Leader, PrivateTask, StyleChooser, Verdict
+from memagent.agents.lsrp.strategies import GENERAL, STYLES, strategy
 from memagent.agents.lsrp.writing import Draft, WriteSettings, write_draft
-from memagent.errors import MemagentError
+from memagent.errors import InvalidInput, MemagentError
 from memagent.llm.flow import adrive, drive
 from memagent.prompts.lsrp import general_plan
 
@@ -118,23 +118,41 @@ class _Nodes:
         return "recall" if self._parts.leader is None else "choose"
 
     def choose(self, values: DeviceState) -> Update:
-        """The strategy; the general one where the chooser fails, or names one that is not known here."""
-        clock, problems = _Clock(), list(values["problems"])
+        """The strategy; the general one where the chooser fails, or names one that is not known here or is private."""
+        clock, problems, task = _Clock(), list(values["problems"]), task_from_json(values["task"])
         try:
-            choice = self._parts.chooser.choose(task_from_json(values["task"]))
-            strategy(choice.strategy)  # its name is sent, so it must be one of ours
+            choice = self._parts.chooser.choose(task)
+            self._sendable(choice.strategy, task)
         except MemagentError as error:
-            problems.append(_problem("choose", error))
+            problems.append(self._shown(_problem("choose", error), task))
             choice = Choice(strategy=GENERAL, reason="no style could be chosen")
         return {"choice": choice_to_json(choice), "problems": problems, "ms": clock.added(values, "choose")}
 
+    def _sendable(self, name: str, task: PrivateTask) -> None:
+        """Raise an error unless a strategy's name, which is sent, is one of ours and says nothing of the user."""
+        if strategy(name).name in (*STYLES, GENERAL):
+            return
+        checked = self._parts.guard.check(replace(task, text=name))
+        if checked.verdict is not Verdict.PASSED:
+            raise InvalidInput(
+                "the strategy's name holds something private, so it is not sent", hint="register it by another name"
+            )
+
+    def _shown(self, problem: Problem, task: PrivateTask) -> Problem:
+        """A problem of the device's own as a trace may hold it: a model's error may repeat its prompt."""
+        try:
+            passed = self._parts.guard.check(replace(task, text=problem["message"])).verdict is Verdict.PASSED
+        except MemagentError:
+            passed = False
+        return problem if passed else {**problem, "message": "not shown, as it may hold something private"}
+
     def guard(self, values: DeviceState) -> Update:
         """What of the task's text may leave; nothing where the guard fails."""
-        clock, problems = _Clock(), list(values["problems"])
+        clock, problems, task = _Clock(), list(values["problems"]), task_from_json(values["task"])
         try:
-            checked = self._parts.guard.check(task_from_json(values["task"]))
+            checked = self._parts.guard.check(task)
         except MemagentError as error:
-            problems.append(_problem("guard", error))
+            problems.append(self._shown(_problem("guard", error), task))
             checked = Checked(verdict=Verdict.REFUSED, text="")
         return {"checked": checked_to_json(checked), "problems": problems, "ms": clock.added(values, "guard")}
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from memagent.agents.lsrp.cast import Cast, Progress, Scene, one, play
+from memagent.agents.lsrp.guard import ProfileGuard
 from memagent.agents.lsrp.labels import best_options
 from memagent.agents.lsrp.pareto import Evolution
 from memagent.agents.lsrp.ports import Guard, PrivateTask, Verdict
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 Form: TypeAlias = Literal["published", "run-time"]
 FORMS: tuple[Form, ...] = ("published", "run-time")
 _ROUNDING = 1e-9
+_REDACTING = ProfileGuard()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,17 +112,17 @@ def collect_trials(
     cast: Cast,
     *,
     settings: FeedbackSettings | None = None,
-    guard: Guard | None = None,
+    guard: Guard | None = _REDACTING,
     concurrency: int = 16,
     calls: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Trial]:
     """Both guidelines of each task, answered and scored, in the order of the tasks.
 
-    ``guard`` decides what of a task the leader sees, and so what a pair's prompt holds; without one all of it. Each
-    reply is kept in the file ``calls``, which holds private answers: a stopped run goes on there and pays for nothing
-    again. Raises what :func:`~memagent.agents.lsrp.cast.aplay` raises, and InvalidInput without tasks. Not to be called
-    from an event loop.
+    ``guard`` decides what of a task the leader sees, and so what a pair's prompt holds; with None all of it, as
+    published. Each reply is kept in the file ``calls``, which holds private answers: a stopped run goes on there and
+    pays for nothing again. Raises what :func:`~memagent.agents.lsrp.cast.aplay` raises, and InvalidInput without tasks.
+    Not to be called from an event loop.
     """
     if not tasks:
         raise InvalidInput("there are no tasks", hint="pass one at least")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memagent.agents.lsrp.cast import Cast, Progress, Scene, aplay, one, play
+from memagent.agents.lsrp.guard import ProfileGuard
 from memagent.agents.lsrp.ports import Guard, PrivateTask, Verdict
 from memagent.agents.lsrp.scenes import REFUSED, answer_to, rating, restored, what_may_leave, why_not
 from memagent.agents.lsrp.scores import Scores, as_cells, profile_text, udrr
@@ -74,14 +75,14 @@ class Table:
 class Labelling:
     """How tasks are scored: the models, the styles in their order, and how many cells are under way at once.
 
-    ``guard`` decides what of a task's text the leader sees; without one all of it, as published. ``between`` is that of
+    ``guard`` decides what of a task's text the leader sees; with None all of it, as published. ``between`` is that of
     :func:`~memagent.agents.lsrp.scores.profile_text`, for UDRR and for the judge, who is shown the profile. Without a
     judge relevance stays unknown. ``examples``: whether the leader's prompt has its two worked examples.
     """
 
     cast: Cast
     styles: tuple[str, ...] = STYLES
-    guard: Guard | None = None
+    guard: Guard | None = field(default_factory=ProfileGuard)
     between: str = ": "
     examples: bool = True
     concurrency: int = 16

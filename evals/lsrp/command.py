@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from memagent.errors import InvalidInput
 from memagent.evals.lsrp.options import LsrpOptions
 from memagent.evals.measuring import check_places, progress_bar, stoppable
 from memagent.evals.options import with_options
@@ -39,7 +40,6 @@ def lsrp(
         from memagent.evals.lsrp.making import cast_of
         from memagent.evals.lsrp.running import run_lsrp
         from memagent.evals.result import write_result
-        from memagent.evals.rows import write_text
         from memagent.llm.meter import Budget, Meter
 
         check_places(out, options.per_question)
@@ -51,10 +51,22 @@ def lsrp(
                 options, cast, meter, partial=partial, progress=progress, command=["memagent", *sys.argv[1:]]
             )
         if options.per_question:
-            write_text(options.per_question, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            _write_rows(options.per_question, rows)
         write_result(out, result)
         partial.unlink(missing_ok=True)
         _show(result, out, options)
+
+
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """A row a line, for the owner of the file alone: they hold answers with private data."""
+    from memagent.files import replacing
+
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}", hint="choose another place") from error
 
 
 def _show(result: Mapping[str, Any], out: Path, options: LsrpOptions) -> None:

@@ -68,6 +68,10 @@ def _table(result: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequen
     return table
 
 
+_FEW_USERS = 10
+"""Resampling fewer says little of how they were drawn."""
+
+
 def title(result: Mapping[str, Any]) -> str:
     """What was measured, in one line."""
     data, models = result["dataset"], result["models"]
@@ -97,6 +101,8 @@ def notes(result: Mapping[str, Any]) -> list[str]:
 
 def _shortcomings(result: Mapping[str, Any]) -> Iterator[str]:
     data = result["dataset"]
+    if data["users"] < _FEW_USERS:
+        yield f"The intervals are over {data['users']} users only: too few to go by, and too narrow."
     if data["reference_udrr"] is not None:
         yield f"UDRR of the reference answers: {data['reference_udrr'] * 100:.1f}."
     left_out = ", ".join(f"{count} {reason}" for reason, count in data["left_out"].items())

@@ -119,9 +119,15 @@ def feedback(
                 calls=place,
                 progress=lambda done, total: tell(done, total, "tasks"),
             )
-        found = feedback_of(trials, settings=settings, groups=[case.user for case in cases])
+        found = feedback_of(trials, settings=settings, groups=_numbered([case.user for case in cases]))
         write_sharegpt(out, found.pairs)
         write_fields(_told(found, len(cases), meter, out, place))
+
+
+def _numbered(users: Sequence[str]) -> list[str]:
+    """Users as numbers: a user may be known by a name or by a whole profile, and the pairs leave the device."""
+    numbers = {user: number for number, user in enumerate(dict.fromkeys(users), start=1)}
+    return [f"user-{numbers[user]}" for user in users]
 
 
 def _once(cases: Sequence[LsrpCase]) -> list[LsrpCase]:

@@ -25,6 +25,16 @@ def test_a_name_with_a_lookalike_in_it_is_found(letter: str, others: str) -> Non
         assert checked.text == "For [NAME_1] today", hex(ord(other))
 
 
+@pytest.mark.parametrize("written", ["ᗩᑎᑎᗩ", "ⲀⲚⲚⲀ", "₳₦₦₳", "Koval€nko", "₭ØV₳ⱠɆ₦₭Ø"])
+def test_a_name_in_syllabics_coptic_letters_and_signs_of_money_is_found(written: str) -> None:
+    assert written not in ProfileGuard().check(task(f"A card for {written} today")).text
+
+
+def test_a_sum_of_money_is_no_word() -> None:
+    text = "Thank them for €50, £3,000, ¥1000000 and 20 ₽."
+    assert ProfileGuard().check(task(text)).text == text
+
+
 def test_public_words_are_common_ones_and_no_names_of_people_and_places() -> None:
     words = public_words()
     assert {"teacher", "write", "upcoming", "nicht", "rose"} <= words

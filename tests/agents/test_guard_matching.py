@@ -107,6 +107,26 @@ def test_a_number_is_found_however_it_is_typed(written: str) -> None:
     assert kinds(f"Write about {written} please") == {"number"}
 
 
+@pytest.mark.parametrize("written", ["forty\u2011two", "forty\u2013two", "fortytwo", "ten, forty two", "Forty-two"])
+def test_a_number_in_words_is_found_with_any_dash_or_none(written: str) -> None:
+    assert kinds(f"Write that she is {written} now", {"age": "42"}, history=()) == {"number"}
+
+
+@pytest.mark.parametrize(
+    "written", ["seven three oh", "seven three five one", "Seven, three, five, one", "zero-one-two"]
+)
+def test_a_number_is_found_when_it_is_said_digit_by_digit(written: str) -> None:
+    found = kinds(f"The code is {written}.", {"pin": "7351", "door": "012"}, history=())
+    assert found == (set() if "oh" in written else {"number"})
+
+
+@pytest.mark.parametrize("text", ["hundred " * 3_000, "one " * 6_000, "million thousand " * 2_000])
+def test_endless_numbers_in_words_are_read_in_parts(text: str) -> None:
+    history = (Written(title="", text=text),)
+    assert GUARD.check(task(text, {"age": "42"}, history=())).verdict is Verdict.PASSED
+    assert GUARD.check(task("Write a card", {"note": text}, history=history)).verdict is Verdict.PASSED
+
+
 def test_letters_of_several_scripts_in_one_word_are_suspicious() -> None:
     assert kinds("Write about a gаrden") == {"suspicious"}  # a Cyrillic a
 
@@ -137,6 +157,7 @@ def test_personal_data_is_found_by_its_form_alone(text: str, kind: str) -> None:
     "text",
     [
         "4111 1111 1111 1112 is a number",
+        "a budget of 250000 and not 1000000 or more",
         "GB82 WEST 1234 5698 7654 33",
         "from 1998 - 2005",
         "on 2024-01-05",
@@ -152,6 +173,25 @@ def test_a_value_of_common_words_counts_as_a_whole_and_a_name_in_its_words_too()
     assert kinds("a rose for a nurse at night", profile) == {"name"}
     assert kinds("the baker and the night  nurse", profile) == {"name", "profile"}
     assert kinds("she likes reading", profile) == {"profile"}
+
+
+@pytest.mark.parametrize(
+    "private",
+    [
+        "My daughter Mina plays chess with Hans and Ella.",
+        "Mina came first. Hans and Ella cheered.",
+        "I write to Mina, Hans, Ella",
+    ],
+)
+def test_a_name_that_is_a_function_word_of_another_language_is_private(private: str) -> None:
+    for profile, history in (({"about": private}, ()), ({}, (Written(title="Chess", text=private),))):
+        checked = GUARD.check(task("Invite Mina, then hans and Ella.", profile, history=history))
+        assert not any(name in checked.text.casefold() for name in ("mina", "hans", "ella")), checked.text
+
+
+def test_function_words_of_another_language_are_no_names_in_it() -> None:
+    history = (Written(title="", text="Dann kam er nicht mehr, aber wir waren noch unter uns. Dann ging sie."),)
+    assert GUARD.check(task("dann aber noch nicht", {}, history=history)).verdict is Verdict.PASSED
 
 
 def test_a_value_of_one_letter_counts_in_its_own_case_alone() -> None:

@@ -60,6 +60,16 @@ def test_what_the_users_memory_holds_is_private_as_soon_as_it_is_stored() -> Non
         assert guard.check(task("Ulaanbaatar", {}, history=())).verdict is Verdict.PASSED
 
 
+def test_a_guard_without_a_memory_is_given_one_and_keeps_its_policies() -> None:
+    with Memory(":memory:", encoder=HashingEncoder()) as memory:
+        memory.add("We sailed to Qaqortoq.", user_id="anna")
+        plain = ProfileGuard(policy="refuse")
+        knowing = plain.knowing(memory, "anna")
+        assert knowing.check(task("Qaqortoq", {}, history=())).verdict is Verdict.REFUSED
+        assert plain.check(task("Qaqortoq", {}, history=())).verdict is Verdict.PASSED
+        assert knowing.knowing(memory, "ben") is knowing
+
+
 def test_own_public_words_take_the_place_of_the_bundled_ones() -> None:
     assert ProfileGuard(public=["Bergen"]).check(task("In Bergen")).verdict is Verdict.PASSED
     assert ProfileGuard(public=[]).check(task("My sister")).verdict is Verdict.REDACTED

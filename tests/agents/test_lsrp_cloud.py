@@ -137,6 +137,7 @@ def test_another_prompt_takes_the_place_of_lsrps() -> None:
     [
         ({"task": " "}, InvalidInput),
         ({"task": "x" * (LONGEST_TASK + 1)}, InvalidInput),
+        ({"task": "half a \ud83d face"}, InvalidInput),
         ({"strategy": "x"}, UnknownName),
     ],
 )
@@ -147,6 +148,11 @@ def test_what_cannot_be_served_is_refused_before_the_model_is_asked(
     with pytest.raises(error):
         Cloud(model).guideline(dataclasses.replace(REQUEST, **change))
     assert model.prompts == []
+
+
+def test_half_a_character_in_a_guideline_does_not_stop_it() -> None:
+    with serving(Cloud(ScriptedModel(["Smile \ud83d and greet."]))) as url:
+        assert RemoteLeader(url).guideline(REQUEST).text == "Smile \ufffd and greet."
 
 
 def test_an_empty_guideline_is_none() -> None:

@@ -22,16 +22,21 @@ from memagent.agents.lsrp import (
     Choice,
     Cloud,
     Device,
+    FixedChooser,
     Guideline,
     GuidelineRequest,
     PrivateTask,
+    ProfileGuard,
     RemoteLeader,
+    Strategy,
     TaskType,
     Verdict,
     WireLog,
+    Worded,
     WriteSettings,
     Written,
     example_users,
+    register,
     remember_private,
 )
 from memagent.errors import InvalidInput, ModelUnavailable, NotFound, StoreBusy, UnknownName
@@ -191,6 +196,40 @@ def test_a_chooser_that_fails_or_names_no_strategy_leaves_the_general_one(result
     assert (answer.led, answer.trace.strategy) == (True, "general")
     assert [problem["node"] for problem in answer.trace.problems] == ["choose"]
     assert b"Ann" not in device.wire.records[0].body
+
+
+def test_what_an_error_repeats_of_the_users_data_is_not_in_the_trace() -> None:
+    for said, shown in (("no style for Rosalind Quist", False), ("the model is busy", True)):
+        device = Device(ScriptedModel(follows), Cloud(ScriptedModel([PLAN])), chooser=Says(ModelUnavailable(said)))
+        assert (said in device.ask(TASK).trace.text()) is shown
+
+
+def test_the_name_of_a_strategy_of_ones_own_is_sent_only_if_it_says_nothing_of_the_user() -> None:
+    worded = Worded(instructions="Be brief.")
+    for name in ("for-rosalind-quist", "porto", "terse-lists"):
+        register(Strategy(name=name, summary="", writing=worded, explanation=worded))
+    for name, sent in (("for-rosalind-quist", "general"), ("porto", "general"), ("terse-lists", "terse-lists")):
+        device = Device(ScriptedModel(follows), Cloud(ScriptedModel([PLAN])), chooser=FixedChooser(strategy=name))
+        answer = device.ask(TASK)
+        assert json.loads(device.wire.records[0].body)["strategy"] == answer.trace.strategy == sent
+        assert [problem["node"] for problem in answer.trace.problems] == ["choose"] * (sent == "general")
+        assert not any(name in problem["message"] for problem in answer.trace.problems)
+
+
+@pytest.mark.parametrize("guard", [None, ProfileGuard(), ProfileGuard(policies={"card": "refuse"})])
+def test_any_profile_guard_of_a_device_knows_the_memory_and_the_profile_in_it(guard: ProfileGuard | None) -> None:
+    task = PrivateTask(
+        text="Tell Zolbert of Bath, a night nurse.", task_type=TaskType.WRITING, profile={"shoe size": "44"}
+    )
+    with Memory(":memory:", encoder=HashingEncoder()) as memory:
+        remember_private(memory, user_id="rq", profile={"city": "Bath", "job": "night nurse"})
+        memory.add("My brother Zolbert eats no fish.", user_id="rq")
+        device = Device.for_user(
+            ScriptedModel(follows), Cloud(ScriptedModel([PLAN])), memory, user_id="rq", guard=guard
+        )
+        device.ask(task)
+    sent = json.loads(device.wire.records[0].body)["task"]
+    assert sent == "Tell [WORD_1] of [PLACE_1], a [PROFILE_1]."
 
 
 def test_the_chosen_style_and_its_votes_are_sent_and_traced() -> None:

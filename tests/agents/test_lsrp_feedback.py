@@ -73,7 +73,7 @@ def asked(model: Model) -> list[Prompt[Any]]:
 
 def test_the_guideline_with_which_the_small_model_does_better_is_chosen() -> None:
     models = cast()
-    trials = collect_trials(TASKS, models, settings=SETTINGS)
+    trials = collect_trials(TASKS, models, settings=SETTINGS, guard=None)
     found = feedback_of(trials, settings=SETTINGS, groups=[task.profile["Name"] for task in TASKS])
     assert [pair.chosen.partition(" ")[0] for pair in found.pairs] == ["sampled", "greedy"] * 3
     assert (found.ties, found.greedy, found.dropped, found.unrated) == (0, 3, {}, 0)
@@ -87,10 +87,10 @@ def test_the_guideline_with_which_the_small_model_does_better_is_chosen() -> Non
 
 
 def test_a_pair_is_over_the_prompt_without_examples_and_system_text_or_over_that_of_run_time() -> None:
-    published = feedback_of(collect_trials(TASKS, cast(), settings=SETTINGS), settings=SETTINGS).pairs[0]
+    published = feedback_of(collect_trials(TASKS, cast(), settings=SETTINGS, guard=None), settings=SETTINGS).pairs[0]
     alike = replace(SETTINGS, form="run-time")
     models = cast()
-    other = feedback_of(collect_trials(TASKS, models, settings=alike), settings=alike).pairs[0]
+    other = feedback_of(collect_trials(TASKS, models, settings=alike, guard=None), settings=alike).pairs[0]
     first = next(one for one in asked(models.leader) if TASKS[0].text in one.user)
     assert published.instruction == ""
     assert "Example 1" not in published.input
@@ -101,7 +101,7 @@ def test_a_pair_is_over_the_prompt_without_examples_and_system_text_or_over_that
 
 def test_nothing_private_is_in_a_pair() -> None:
     models = cast()
-    found = feedback_of(collect_trials(TASKS, models, settings=SETTINGS), settings=SETTINGS)
+    found = feedback_of(collect_trials(TASKS, models, settings=SETTINGS, guard=None), settings=SETTINGS)
     shown = json.dumps([pair.record() for pair in found.pairs])
     sent = " ".join(one.system + one.user for one in asked(models.leader))
     assert "Varga" not in shown + sent
@@ -119,6 +119,14 @@ class Tower:
 
     def restored(self, text: str, checked: Checked) -> str:
         return text.replace("[NUMBER_1]", checked.placeholders["[NUMBER_1]"])
+
+
+def test_without_a_word_about_a_guard_what_is_private_stays_on_the_device() -> None:
+    tasks = [replace(each, profile={"name": "Ann Quist", **each.profile}) for each in TASKS]
+    tasks = [replace(each, text=f"For Ann Quist. {each.text}") for each in tasks]
+    models = cast(leader=lambda prompt: f"{'second' if prompt.sample else 'first'}: say [NAME_1]")
+    collect_trials(tasks, models, settings=SETTINGS)
+    assert not any("Quist" in prompt.user for prompt in asked(models.leader))
 
 
 def test_the_guard_decides_what_a_pair_holds_and_the_small_model_gets_the_whole() -> None:
@@ -164,7 +172,7 @@ def test_a_tie_picks_a_and_a_margin_drops_what_is_close() -> None:
 
 def test_equal_guidelines_are_answered_once_and_an_unreadable_rating_is_none() -> None:
     models = cast(leader=lambda _: "the same plan", judge=lambda _: "no idea")
-    trials = collect_trials(TASKS[:2], models, settings=SETTINGS)
+    trials = collect_trials(TASKS[:2], models, settings=SETTINGS, guard=None)
     assert len(asked(models.subordinate)) == 2
     assert all(one.scores.relevance is None for found in trials for one in found.tries)
     found = feedback_of(trials, settings=SETTINGS)
@@ -175,19 +183,21 @@ def test_one_refusal_costs_one_pair_and_many_end_the_run() -> None:
     def picky(prompt: Prompt[Any]) -> Any:
         return ModelRefused("too long") if "tower 2" in prompt.user else lead(prompt)
 
-    found = feedback_of(collect_trials(TASKS, cast(leader=picky), settings=SETTINGS), settings=SETTINGS)
+    found = feedback_of(collect_trials(TASKS, cast(leader=picky), settings=SETTINGS, guard=None), settings=SETTINGS)
     assert len(found.pairs) == 5
     assert found.dropped == {"ModelRefused: too long": 1}
     with pytest.raises(ModelDenied):
-        collect_trials(TASKS, cast(leader=lambda _: ModelDenied("no key")), settings=SETTINGS)
+        collect_trials(TASKS, cast(leader=lambda _: ModelDenied("no key")), settings=SETTINGS, guard=None)
     with pytest.raises(InvalidInput, match="too long"):
-        feedback_of(collect_trials(TASKS, cast(leader=lambda _: ModelRefused("too long")), settings=SETTINGS))
+        feedback_of(
+            collect_trials(TASKS, cast(leader=lambda _: ModelRefused("too long")), settings=SETTINGS, guard=None)
+        )
 
 
 @pytest.mark.parametrize("answered", [1, 7, 20])
 def test_a_stopped_run_goes_on_and_pays_for_nothing_twice(answered: int, tmp_path: Path) -> None:
     whole = cast()
-    expected = collect_trials(TASKS, whole, settings=SETTINGS)
+    expected = collect_trials(TASKS, whole, settings=SETTINGS, guard=None)
     calls = tmp_path / "calls.jsonl"
     left = [answered]
 
@@ -203,15 +213,16 @@ def test_a_stopped_run_goes_on_and_pays_for_nothing_twice(answered: int, tmp_pat
             TASKS,
             cast(leader=failing(lead), subordinate=failing(write), judge=failing(judge)),
             settings=SETTINGS,
+            guard=None,
             calls=calls,
         )
     with calls.open("a", encoding="utf-8") as file:
         file.write('{"key": "torn')  # by a kill
     rest = cast()
-    assert collect_trials(TASKS, rest, settings=SETTINGS, calls=calls) == expected
+    assert collect_trials(TASKS, rest, settings=SETTINGS, guard=None, calls=calls) == expected
     assert paid(rest) == paid(whole) - answered
     nothing = cast()
-    assert collect_trials(TASKS, nothing, settings=SETTINGS, calls=calls) == expected
+    assert collect_trials(TASKS, nothing, settings=SETTINGS, guard=None, calls=calls) == expected
     assert paid(nothing) == 0
     assert calls.stat().st_mode & 0o077 == 0
 
@@ -222,7 +233,9 @@ def paid(models: Cast) -> int:
 
 def test_pairs_come_back_from_a_sharegpt_file(tmp_path: Path) -> None:
     alike = replace(SETTINGS, form="run-time")
-    found = feedback_of(collect_trials(TASKS, cast(), settings=alike), settings=alike, groups=list("abcdef"))
+    found = feedback_of(
+        collect_trials(TASKS, cast(), settings=alike, guard=None), settings=alike, groups=list("abcdef")
+    )
     for name in ("pairs.json", "pairs.jsonl"):
         write_sharegpt(tmp_path / name, found.pairs)
         assert read_pairs(tmp_path / name) == list(found.pairs)

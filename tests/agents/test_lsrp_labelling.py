@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,22 +49,31 @@ def cast(leader: ScriptedModel | None = None, judge: ScriptedModel | None = None
 def test_through_prompts_parsers_and_log_the_scores_of_the_population_come_back(tmp_path: Path) -> None:
     population = make_population(users=8, tasks_each=2, score_noise=0.2)
     models, wire = population_cast(population)
-    table = score_tasks(population.tasks, Labelling(cast=models), log=tmp_path / "log")
+    table = score_tasks(population.tasks, Labelling(cast=models, guard=None), log=tmp_path / "log")
     assert table.complete == tuple(range(16))
     assert np.allclose(table.cells(), population.cells)
     learnt = learn_styles(table, evolution=Evolution(population=20, generations=5))
     assert (learnt.tasks, learnt.left_out) == (population.tasks, 0)
     assert [STYLES[number] for number in learnt.labels.picked] == list(learnt.styles)
     calls = wire.calls
-    assert score_tasks(population.tasks, Labelling(cast=models), log=tmp_path / "log") == table
+    assert score_tasks(population.tasks, Labelling(cast=models, guard=None), log=tmp_path / "log") == table
     assert wire.calls == calls  # nothing is asked again
 
 
 def test_the_leader_sees_the_task_and_nothing_of_the_user() -> None:
     leader = ScriptedModel(said)
-    score_tasks(TASKS, Labelling(cast=cast(leader)))
+    score_tasks(TASKS, Labelling(cast=cast(leader), guard=None))
     assert len(leader.prompts) == 12
     assert not any("Ann" in prompt.user + prompt.system for prompt in leader.prompts)
+
+
+def test_what_is_private_in_a_task_does_not_reach_the_leader_unless_one_says_so() -> None:
+    private = replace(TASKS[0], text="Write a toast of Ann0.")
+    guarded, open_ = ScriptedModel(said), ScriptedModel(said)
+    score_tasks([private], Labelling(cast=cast(guarded)))
+    score_tasks([private], Labelling(cast=cast(open_), guard=None))
+    assert all("toast of [NAME_1]" in prompt.user for prompt in guarded.prompts)
+    assert all("toast of Ann0" in prompt.user for prompt in open_.prompts)
 
 
 def test_a_refused_prompt_is_a_failed_cell_and_the_next_run_tries_it_again(tmp_path: Path) -> None:
@@ -74,7 +84,7 @@ def test_a_refused_prompt_is_a_failed_cell_and_the_next_run_tries_it_again(tmp_p
         return ModelRefused("not this one") if refusing and wanted else said(prompt)
 
     leader, judge = ScriptedModel(leading), ScriptedModel(said)
-    labelling = Labelling(cast=cast(leader, judge))
+    labelling = Labelling(cast=cast(leader, judge), guard=None)
     table = score_tasks(TASKS, labelling, log=tmp_path / "log")
     assert table.complete == (0, 2)
     ((number, cell),) = table.failures
@@ -100,7 +110,7 @@ def test_a_server_that_is_gone_stops_the_run_and_the_same_call_goes_on(tmp_path:
         left -= 1
         return said(prompt) if left >= 0 else ModelUnavailable("no connection")
 
-    labelling = Labelling(cast=cast(ScriptedModel(leading, retries=0)), concurrency=2)
+    labelling = Labelling(cast=cast(ScriptedModel(leading, retries=0)), concurrency=2, guard=None)
     with pytest.raises(Stopped, match="no connection"):
         score_tasks(TASKS, labelling, log=tmp_path / "log")
     left = 5
@@ -110,7 +120,7 @@ def test_a_server_that_is_gone_stops_the_run_and_the_same_call_goes_on(tmp_path:
 
 def test_a_task_that_occurs_twice_is_paid_for_once() -> None:
     leader = ScriptedModel(said)
-    table = score_tasks([TASKS[0], TASKS[1], TASKS[0]], Labelling(cast=cast(leader)))
+    table = score_tasks([TASKS[0], TASKS[1], TASKS[0]], Labelling(cast=cast(leader), guard=None))
     assert table.rows[0] == table.rows[2]
     assert len(leader.prompts) == 8
 
@@ -151,7 +161,7 @@ def test_styles_that_cannot_be_are_refused(styles: tuple[str, ...]) -> None:
 
 def test_a_table_without_a_complete_task_says_why() -> None:
     leader = ScriptedModel(lambda prompt: ModelRefused("no") if "directive" in prompt.name else said(prompt))
-    table = score_tasks(TASKS, Labelling(cast=cast(leader)))
+    table = score_tasks(TASKS, Labelling(cast=cast(leader), guard=None))
     with pytest.raises(InvalidInput, match=r"no task.*ModelRefused: no"):
         table.cells()
 

@@ -42,6 +42,27 @@ def test_pairs_are_written_for_llama_factory_and_for_tune_dpo_and_another_margin
     assert again.stdout.split("\ncalls")[1].split()[0] == "0"
 
 
+def test_nothing_of_a_users_profile_is_in_the_file_of_pairs(tmp_path: Path) -> None:
+    profile = "Name: Ines Varga\nAge: 67\nOccupation: harbour pilot"
+    records = [
+        {
+            "tid": str(number),
+            "conversations": [
+                {"from": "user", "value": f"Write a note from Ines Varga on {day}."},
+                {"from": "assistant", "value": "Dear all"},
+            ],
+            "profile": [{"title": "Tides", "text": "The Lodestar came in late."}],
+            "additional_profile": profile,
+        }
+        for number, day in enumerate(("Monday", "Friday"))
+    ]
+    Path("train.json").write_text(json.dumps(records))
+    run("--dataset", "cogen", "--data", "train.json", "--out", "pairs.json")
+    written = Path("pairs.json").read_text()
+    assert not any(private in written for private in ("Ines", "Varga", "67", "harbour", "Lodestar"))
+    assert {pair.group for pair in read_pairs("pairs.json")} == {"user-1"}
+
+
 def test_a_spent_budget_stops_and_the_same_command_resumes() -> None:
     stopped = run("--out", "pairs.json", "--budget-calls", "9", status=3)
     assert "raise the budget" in stopped.stderr

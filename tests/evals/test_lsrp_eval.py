@@ -28,6 +28,7 @@ from memagent.evals.lsrp.result import LsrpRun, build_result
 from memagent.evals.lsrp.scripted import ScriptedCast, best_style
 from memagent.evals.lsrp.splits import published_split
 from memagent.evals.lsrp.systems import System
+from memagent.evals.lsrp.table import notes
 from memagent.llm.retry import CallFailed, Failure
 from memagent.prompts.prompt import Prompt
 from memagent.testing import ScriptedModel
@@ -58,6 +59,7 @@ def test_u_u_rag_lies_between_the_general_strategy_and_the_oracle(tmp_path: Path
     out, rows = tmp_path / "result.json", tmp_path / "rows.jsonl"
     shown = call(*POPULATION, "--k", "1,5", "--out", out, "--per-question", rows, "--markdown")
     assert "| u-u-rag K=5 |" in shown
+    assert rows.stat().st_mode & 0o077 == 0, "answers hold private data"
     found = by_system(out)
     worth = {label: row["metrics"]["relevance"]["mean"] for label, row in found.items()}
     assert worth["general"] < worth["u-u-rag K=5"] <= worth["oracle"]
@@ -237,6 +239,18 @@ def test_nothing_private_is_shown_to_the_leader() -> None:
     assert not any(value in sent for value in case.task.profile.values() if len(value) > 3)
     assert not any(written.text in sent for written in case.task.history)
     assert len(small.prompts) == 7
+
+
+def test_few_users_are_said_to_be_few() -> None:
+    result: dict[str, Any] = {
+        "dataset": {"users": 2, "reference_udrr": None, "left_out": {}, "on_both_sides": {}},
+        "settings": {"level": 0.95},
+        "rows": [],
+        "models": {},
+    }
+    assert sum("over 2 users only" in note for note in notes(result)) == 1
+    result["dataset"]["users"] = 10
+    assert not any("users only" in note for note in notes(result))
 
 
 def test_intervals_are_over_users_who_are_drawn_with_all_their_tasks() -> None:

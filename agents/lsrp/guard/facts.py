@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from memagent.agents.lsrp.guard import rules
 from memagent.agents.lsrp.guard.folding import Folded, Word, digit_runs, folded, squeezed, words
 from memagent.agents.lsrp.guard.lookup import Forms, Near
-from memagent.agents.lsrp.guard.names import NamesAmongWords
+from memagent.agents.lsrp.guard.names import names_among_words
 from memagent.agents.lsrp.guard.numerals import Day, dates, spelled
+from memagent.agents.lsrp.guard.public import public_words
 from memagent.lexical.words import UNSEGMENTED
 
 SHORTEST_WORD = 4
@@ -106,10 +107,10 @@ class PrivateFacts:
             self.add(digits, kind)
 
 
-def private_facts(profile: Mapping[str, str], texts: Iterable[str], public: Collection[str]) -> PrivateFacts:
-    """The facts of a profile and of texts that the user wrote; ``public`` are the words that say nothing."""
+def private_facts(profile: Iterable[tuple[str, str]], texts: Iterable[str], public: Collection[str]) -> PrivateFacts:
+    """The facts of a profile (field and value) and of texts that the user wrote; ``public``: words that say nothing."""
     facts = PrivateFacts(public=public)
-    for name, value in profile.items():
+    for name, value in profile:
         _add_value(facts, name, value)
     for text in texts:
         _add_text(facts, text, "word", profile=False)
@@ -198,14 +199,12 @@ def _add_text(facts: PrivateFacts, text: str, kind: str, *, profile: bool) -> No
 
 
 def _add_names(facts: PrivateFacts, form: Folded, held: Sequence[Word], kind: str, *, profile: bool) -> None:
-    """Public words that are names here: those of English count where a task writes them with a capital as well."""
-    names = NamesAmongWords(form, held)
-    for word in names.of_other_languages():
+    """Public words that are names here; a list of one's own knows best which words are public."""
+    if facts.public is not public_words():
+        return
+    for word in names_among_words(form, held):
         if len(word.small) >= SHORTEST_WORD:
             facts.add(word.small, kind, profile=profile)
-    for given in names.of_english():
-        if squeezed(given) & set(facts.public):
-            facts.exact.setdefault(given, kind)
 
 
 def _add_numerals(facts: PrivateFacts, form: Folded) -> None:

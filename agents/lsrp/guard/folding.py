@@ -20,12 +20,13 @@ from typing import NamedTuple
 
 from memagent.lexical.words import UNSEGMENTED
 
-# Beside Unicode's table: small capitals, turned and barred letters, and Cyrillic small letters drawn as capitals.
+# Beside Unicode's table: small capitals, turned and barred letters, Cyrillic small letters drawn as capitals, and the
+# syllabics and Coptic letters of which "fancy text" is made.
 _MORE = {
-    "a": "ᴀɐⱥ", "b": "вʙƀɓ", "c": "ȼƈ", "d": "đɖɗᴅð", "e": "ǝᴇɛєэ", "f": "ꜰɟ", "g": "ɢǥɠ", "h": "ħʜнɥ", "i": "ı",
-    "j": "ᴊȷ", "k": "кᴋƙκ", "l": "łʟƚ", "m": "мᴍ", "n": "пɴηŋɲ", "o": "ø", "p": "ᴘ", "r": "яʀɹɾ", "s": "ꜱ",
-    "t": "тᴛŧʇτ", "u": "ʉ", "v": "ʌ", "w": "ʍ", "y": "ʎʏ", "z": "ƶ", "ae": "æӕᴁ", "oe": "œ", "th": "þ",
-    "H": "Η", "P": "Ρ", "B": "В",
+    "a": "ᴀɐⱥᗩⲁ", "b": "вʙƀɓᗷ", "c": "ȼƈᑕ", "d": "đɖɗᴅðᗪ", "e": "ǝᴇɛєэɇⲉ", "f": "ꜰɟᖴ", "g": "ɢǥɠᘜ", "h": "ħʜнɥᕼⲏ",
+    "i": "ıɨⲓ", "j": "ᴊȷɉᒍ", "k": "кᴋƙκꝁⲕ", "l": "łʟƚⱡᒪ", "m": "мᴍᗰⲙ", "n": "пɴηŋɲᑎⲛ", "o": "øᗝ", "p": "ᴘᵽᑭ", "q": "ᑫ",
+    "r": "яʀɹɾɍᖇ", "s": "ꜱᔕ", "t": "тᴛŧʇτⱦⲧ", "u": "ʉᑌ", "v": "ʌᐯ", "w": "ʍᗯ", "x": "᙭", "y": "ʎʏɏⲩ", "z": "ƶᘔ",
+    "ae": "æӕᴁ", "oe": "œ", "th": "þ", "H": "Η", "P": "Ρ", "B": "В",
 }  # fmt: skip
 # Letters in circles, squares and flags, which have no decomposition: (first, last, the letter of the first).
 _DRAWN = ((0x1F150, 0x1F169, "a"), (0x1F170, 0x1F189, "a"), (0x1F1E6, 0x1F1FF, "a"))
@@ -143,6 +144,8 @@ def _plain(character: str) -> str:
     for first, last, letter in _DRAWN:
         if first <= code <= last:
             return chr(ord(letter) + code - first)
+    if unicodedata.category(character) == "Pd" or character == "\u2212":
+        return "-"
     digit = unicodedata.digit(character, None)
     if digit is not None:
         return str(digit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from memagent.agents.lsrp.guard import placeholders
@@ -14,6 +15,7 @@ from memagent.agents.lsrp.guard.folding import squeezed
 from memagent.agents.lsrp.guard.matching import SUSPICIOUS, private_places
 from memagent.agents.lsrp.guard.public import public_words
 from memagent.agents.lsrp.ports import Checked, Finding, PrivateTask, Verdict
+from memagent.agents.lsrp.private import profile_in
 from memagent.errors import InvalidInput, UnknownName, UnknownUser
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class ProfileGuard:
 
     ``policy`` holds for all kinds that ``policies`` does not name (name, place, number, date, email, phone, card,
     account, id, network, address, profile, word, passage, suspicious, and the kinds of further ``detectors``). With
-    ``memory`` and ``user_id`` all turns of that user's memory are private too; they are read anew at each check.
+    ``memory`` and ``user_id`` all turns of that user's memory are private too, and the profile facts among them as
+    those of the task; they are read anew at each check.
     ``public`` are the words that say nothing about a user (default: :func:`public_words`); words of a profile's value
     are compared with it, the value as a whole is private whatever it is.
 
@@ -66,6 +69,14 @@ class ProfileGuard:
         self._detectors = tuple(detectors)
         self._prepared: OrderedDict[object, PrivateFacts] = OrderedDict()
         self._lock = threading.Lock()
+
+    def knowing(self, memory: Memory, user_id: str) -> ProfileGuard:
+        """The same guard with a user's memory; itself if it has a memory already."""
+        if self._memory is not None:
+            return self
+        made = copy(self)  # what is kept prepared may be shared: it is found by what it was made of
+        made._memory, made._user_id = memory, user_id
+        return made
 
     def check(self, task: PrivateTask) -> Checked:
         """What may leave of ``task.text``; its findings name places and kinds, never the text."""
@@ -105,18 +116,24 @@ class ProfileGuard:
 
     def _facts(self, task: PrivateTask) -> PrivateFacts:
         texts = tuple(text for written in task.history for text in (written.title, written.text)) + self._remembered()
-        key = (tuple(task.profile.items()), texts)
+        values = tuple(task.profile.items()) + self._remembered_profile()
+        key = (values, texts)
         with self._lock:
             if key in self._prepared:
                 self._prepared.move_to_end(key)
                 return self._prepared[key]
         public = public_words() if self._public is None else self._public
-        made = private_facts(task.profile, texts, public)
+        made = private_facts(values, texts, public)
         with self._lock:
             self._prepared[key] = made
             while len(self._prepared) > _KEPT:
                 self._prepared.popitem(last=False)
         return made
+
+    def _remembered_profile(self) -> tuple[tuple[str, str], ...]:
+        if self._memory is None:
+            return ()
+        return tuple(profile_in(self._memory, user_id=self._user_id).items())
 
     def _remembered(self) -> tuple[str, ...]:
         if self._memory is None:

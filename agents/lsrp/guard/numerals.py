@@ -44,9 +44,11 @@ _TENS = dict(
 )
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORDS = "|".join(sorted([*_SMALL, *_TENS, *_SCALES], key=len, reverse=True))
-_SPELLED = re.compile(rf"\b(?:{_NUMBER_WORDS})(?:(?:[\s-]+|\s+and\s+)(?:{_NUMBER_WORDS}))*\b")
+_SPELLED = re.compile(rf"\b(?:{_NUMBER_WORDS})(?:(?:[\s-]*|\s+and\s+)(?:{_NUMBER_WORDS})){{0,19}}\b")
 _DIGIT = re.compile("[0-9]")
-_LETTERS = re.compile("[a-z]+")
+_UNITS = "|".join(word for word, value in _SMALL.items() if value < 10)
+_DIGIT_BY_DIGIT = re.compile(rf"\b(?:{_UNITS})(?:[\s,.-]+(?:{_UNITS})){{2,19}}\b")
+_NUMBER_WORD = re.compile(_NUMBER_WORDS)
 
 _MONTHS = [
     "january",
@@ -101,11 +103,14 @@ def same_day(said: frozenset[Day], private: frozenset[Day]) -> bool:
 
 
 def spelled(text: str) -> Iterator[tuple[int, int, int]]:
-    """Start, end and value of the numbers in words, from :data:`SPELLED_FROM` on."""
+    """Start, end and value of the numbers in words, from :data:`SPELLED_FROM` on, also if spelled digit by digit."""
     for match in _SPELLED.finditer(text):
-        value = _value(_LETTERS.findall(match[0]))
+        value = _value(_NUMBER_WORD.findall(match[0]))
         if value >= SPELLED_FROM:
             yield (*match.span(), value)
+    for match in _DIGIT_BY_DIGIT.finditer(text):
+        digits = "".join(str(_SMALL[word]) for word in _NUMBER_WORD.findall(match[0]))
+        yield (*match.span(), int(digits))
 
 
 def _days(found: dict[str, str | None]) -> Iterator[Day]:

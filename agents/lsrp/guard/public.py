@@ -14,7 +14,8 @@ def public_words() -> frozenset[str]:
     """The bundled list (40,598 English words of at least four letters) and the function words of fifteen languages.
 
     Folded, without words that are always written with a capital; see ``memagent/data/guard/SOURCES.md``. Some are a
-    name as well (Rose; Hans is "his" in Swedish): :class:`~memagent.agents.lsrp.guard.names.NamesAmongWords` tells.
+    name as well: those of other languages (Hans is "his" in Swedish) are told by
+    :mod:`memagent.agents.lsrp.guard.names`, those of English (Rose) are public.
     """
     return english_words() | {form for words in STOP_WORDS.values() for word in words for form in squeezed(word)}
 

@@ -10,8 +10,9 @@ from memagent.agents.lsrp.guard.facts import PrivateFacts, drawn
 from memagent.agents.lsrp.guard.folding import Folded, Word, words
 from memagent.agents.lsrp.guard.lookup import Forms
 
-_MIXED = re.compile(r"[a-z][0-9@$!|+]|[0-9@$|+!][a-z]")
-_SIGNS = str.maketrans({"@": "a", "$": "s", "|": "l", "!": "i", "+": "t"})
+_MONEY = dict(zip("₳฿₿₵₡¢₫€₣₲₴₭₤£₥₦₱₽₮₩¥", "abbcccdefghkllmnpptwy", strict=True))
+_MIXED = re.compile(rf"[a-z][0-9@$!|+]|[0-9@$|+!][a-z]|[{''.join(_MONEY)}]")
+_SIGNS = str.maketrans({"@": "a", "$": "s", "|": "l", "!": "i", "+": "t", **_MONEY})
 _OVERRIDES = re.compile("[\u202d\u202e\u2066\u2067]")
 
 

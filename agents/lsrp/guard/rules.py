@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from memagent.lexical.stopwords import STOP_WORDS
+
+_FUNCTIONS = frozenset().union(*STOP_WORDS.values())
 _AT = r"(?:\s?@\s?|\s?[\[({]\s?at\s?[\])}]\s?|\s+at\s+)"
 _DOT = r"(?:\.|\s?[\[({]\s?dot\s?[\])}]\s?|\s+dot\s+)"
 _DOMAIN = rf"[a-z0-9-]{{1,63}}(?:{_DOT}[a-z0-9-]{{1,63}}){{0,4}}?{_DOT}[a-z]{{2,24}}"
@@ -84,6 +87,12 @@ def _is_account(text: str) -> bool:
     return int("".join(str(int(character, 36)) for character in plain[4:] + plain[:4])) % 97 == 1
 
 
+def _is_id(text: str) -> bool:
+    """A number with letters to it, and not one between words: "of 250000" and "1000000 and" are none."""
+    apart = re.split("[ -]", text)
+    return len(apart) == 1 or not _FUNCTIONS.intersection(apart)
+
+
 def _is_network(text: str) -> bool:
     return all(int(part) < 256 for part in text.split("."))
 
@@ -96,7 +105,7 @@ _NUMBERED: tuple[tuple[re.Pattern[str], str, Callable[[str], bool]], ...] = (
     (_CARD, "card", _is_card),
     (_IBAN, "account", _is_account),
     (_SOCIAL, "id", _always),
-    (_ID, "id", _always),
+    (_ID, "id", _is_id),
     (_NETWORK, "network", _is_network),
     (_PHONE, "phone", _is_phone),
 )
