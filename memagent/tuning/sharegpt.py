@@ -41,7 +41,7 @@ def write_sharegpt(path: str | Path, pairs: Iterable[PreferencePair]) -> None:
         text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     else:
         text = json.dumps(records, ensure_ascii=False, indent=1) + "\n"
-    with replacing(place, mode=0o644) as temporary:
+    with replacing(place) as temporary:
         temporary.write_bytes(text.encode("utf-8", "replace"))
 
 
