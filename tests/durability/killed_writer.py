@@ -202,7 +202,8 @@ class Killer:
         os.close(journal)
         if failure := read_all(pipe).strip("."):
             raise AssertionError(f"call under way: {str(self._pending)[:300]}\n{failure}")
-        for line in self._journal.read_text().splitlines():
+        whole, _, _ = self._journal.read_text().rpartition("\n")  # the kill may cut a note off: that call is under way
+        for line in whole.splitlines():
             record = json.loads(line)
             self._pending = record.get("intent")
             if self._pending is None:
