@@ -5,8 +5,9 @@ Importing this package loads neither LangGraph nor a model library: names are lo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memagent.lazily import lazily
 
 if TYPE_CHECKING:
     from memagent.agents.lsrp.cast import Cast
@@ -40,53 +41,53 @@ if TYPE_CHECKING:
     from memagent.agents.lsrp.writing import WriteSettings
 
 _HOME = {
-    "Answer": "device",
-    "Cast": "cast",
-    "Checked": "ports",
-    "Choice": "ports",
-    "Cloud": "cloud",
-    "CountChooser": "choosing",
-    "Crossed": "wire",
-    "Device": "device",
-    "ExampleUser": "people",
-    "Finding": "ports",
-    "FixedChooser": "choosing",
-    "GENERAL": "strategies",
-    "Guard": "ports",
-    "Guideline": "messages",
-    "GuidelineRequest": "messages",
-    "Labelling": "labelling",
-    "Leader": "ports",
-    "ModelChooser": "choosing",
-    "NeighbourChooser": "choosing",
-    "NeighbourIndex": "index",
-    "Parts": "device_graph",
-    "PrivateCounts": "private_counts",
-    "PrivateMemory": "private",
-    "PrivateTask": "ports",
-    "ProfileGuard": "guard",
-    "RemoteLeader": "remote",
-    "STYLES": "strategies",
-    "Stage": "device",
-    "Strategy": "strategies",
-    "StyleChooser": "ports",
-    "TaskType": "messages",
-    "Trace": "trace",
-    "Verdict": "ports",
-    "WireLog": "wire",
-    "Worded": "strategies",
-    "WriteSettings": "writing",
-    "Written": "ports",
-    "build_cloud": "cloud",
-    "build_device": "device_graph",
-    "example_users": "people",
-    "learn_styles": "learning",
-    "read_wire_log": "wire",
-    "register": "strategies",
-    "remember_private": "private",
-    "score_tasks": "labelling",
-    "strategy": "strategies",
-    "strategy_names": "strategies",
+    "Answer": ".device",
+    "Cast": ".cast",
+    "Checked": ".ports",
+    "Choice": ".ports",
+    "Cloud": ".cloud",
+    "CountChooser": ".choosing",
+    "Crossed": ".wire",
+    "Device": ".device",
+    "ExampleUser": ".people",
+    "Finding": ".ports",
+    "FixedChooser": ".choosing",
+    "GENERAL": ".strategies",
+    "Guard": ".ports",
+    "Guideline": ".messages",
+    "GuidelineRequest": ".messages",
+    "Labelling": ".labelling",
+    "Leader": ".ports",
+    "ModelChooser": ".choosing",
+    "NeighbourChooser": ".choosing",
+    "NeighbourIndex": ".index",
+    "Parts": ".device_graph",
+    "PrivateCounts": ".private_counts",
+    "PrivateMemory": ".private",
+    "PrivateTask": ".ports",
+    "ProfileGuard": ".guard",
+    "RemoteLeader": ".remote",
+    "STYLES": ".strategies",
+    "Stage": ".device",
+    "Strategy": ".strategies",
+    "StyleChooser": ".ports",
+    "TaskType": ".messages",
+    "Trace": ".trace",
+    "Verdict": ".ports",
+    "WireLog": ".wire",
+    "Worded": ".strategies",
+    "WriteSettings": ".writing",
+    "Written": ".ports",
+    "build_cloud": ".cloud",
+    "build_device": ".device_graph",
+    "example_users": ".people",
+    "learn_styles": ".learning",
+    "read_wire_log": ".wire",
+    "register": ".strategies",
+    "remember_private": ".private",
+    "score_tasks": ".labelling",
+    "strategy": ".strategies",
+    "strategy_names": ".strategies",
 }
 
 __all__ = [
@@ -139,15 +140,4 @@ __all__ = [
     "strategy_names",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home module at first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, __all__)

@@ -5,8 +5,9 @@ Importing this package loads neither LangGraph nor a model library: names are lo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memagent.lazily import lazily
 
 if TYPE_CHECKING:
     from memagent.agents.reason_rag.agent import Answer, ReasonRag
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
     from memagent.agents.reason_rag.transitions import Budget
 
 _HOME = {
-    "AgentState": "graph",
-    "Answer": "agent",
-    "Budget": "transitions",
-    "Document": "searching",
-    "EndpointSearcher": "endpoint",
-    "MemorySearcher": "memory_search",
-    "NoSearcher": "searching",
-    "ReasonRag": "agent",
-    "Searcher": "searching",
-    "State": "state",
-    "Step": "state",
-    "StepSettings": "steps",
-    "build_graph": "graph",
+    "AgentState": ".graph",
+    "Answer": ".agent",
+    "Budget": ".transitions",
+    "Document": ".searching",
+    "EndpointSearcher": ".endpoint",
+    "MemorySearcher": ".memory_search",
+    "NoSearcher": ".searching",
+    "ReasonRag": ".agent",
+    "Searcher": ".searching",
+    "State": ".state",
+    "Step": ".state",
+    "StepSettings": ".steps",
+    "build_graph": ".graph",
 }
 
 __all__ = [
@@ -50,15 +51,4 @@ __all__ = [
     "build_graph",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home module at first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, __all__)

@@ -5,8 +5,9 @@ Importing this package loads none of them: names are loaded when they are first 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memagent.lazily import lazily
 
 if TYPE_CHECKING:
     from memagent.integrations.chat_history import MemagentChatMessageHistory
@@ -45,15 +46,4 @@ __all__ = [
     "with_memories",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home module at first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, __all__)

@@ -5,8 +5,9 @@ The contracts import pytest, so each name is loaded when it is first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memagent.lazily import lazily
 
 if TYPE_CHECKING:
     from memagent.testing.encoder_contract import EncoderContract
@@ -36,15 +37,4 @@ __all__ = [
     "ScriptedModel",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home module at first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, __all__)
