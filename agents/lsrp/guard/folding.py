@@ -102,6 +102,18 @@ def digit_runs(form: Folded, word: Word) -> set[str]:
     return found
 
 
+@cache
+def lookalike(character: str) -> str:
+    """The ASCII letter that a letter of another script looks like, in its case; any other character in NFKC, if one."""
+    form = unicodedata.normalize("NFKC", character)
+    if len(form) != 1:
+        return character
+    letter = _forms(form)[1]
+    if not form.isalpha() or unicodedata.decomposition(form) or not (len(letter) == 1 and letter.isascii()):
+        return form
+    return letter.upper() if form.isupper() else letter
+
+
 def mixed(word: str) -> bool:
     """Whether letters of several scripts stand in one word: nobody writes so who wants to be read by a program."""
     if word.isascii():
@@ -117,7 +129,9 @@ def _tables() -> tuple[dict[str, str], dict[str, str]]:
     text = (files("memagent") / "data" / "guard" / "lookalikes.txt").read_text(encoding="utf-8")
     rows = [tuple(line.split(" ", 1)) for line in text.splitlines()]
     for letter, others in [*rows, *_MORE.items()]:
-        before.update(dict.fromkeys(others, letter.casefold()))
+        # Unicode draws a capital I in full width or a mathematical style like an l; what it is decides.
+        drawn = [other for other in others if not unicodedata.normalize("NFKC", other).isascii()]
+        before.update(dict.fromkeys(drawn, letter.casefold()))
     after = {other: letter for other, letter in before.items() if other.casefold() == other}
     for other, letter in before.items():
         if not other.casefold().isascii():  # the long s folds to a plain one

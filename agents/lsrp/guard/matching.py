@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import NamedTuple
 
 from memagent.agents.lsrp.guard import rules
 from memagent.agents.lsrp.guard.facts import PASSAGE, SHORTEST_WORD, PrivateFacts, drawn, number, passages
-from memagent.agents.lsrp.guard.folding import Folded, Word, digit_runs, folded, mixed, words
+from memagent.agents.lsrp.guard.folding import Folded, Word, digit_runs, folded, lookalike, mixed, words
 from memagent.agents.lsrp.guard.numerals import dates, same_day, spelled
 from memagent.agents.lsrp.guard.readings import Reading, readings, with_signs
 from memagent.agents.lsrp.ports import Finding
@@ -74,7 +72,7 @@ def _copied(parts: Sequence[Word], facts: PrivateFacts) -> Iterator[Place]:
 
 def _literally(text: str, facts: PrivateFacts) -> Iterator[Finding]:
     """Profile values of a single letter, alone and in their own case, and those without letters and digits."""
-    plain = text if text.isascii() else "".join(map(_composed, text))
+    plain = text if text.isascii() else "".join(map(lookalike, text))
     for value, kind in facts.exact.items():
         alone = rf"(?<![^\W_]){value}(?![^\W_])" if value.isalpha() else re.escape(value)
         for match in re.finditer(alone, plain):
@@ -146,13 +144,6 @@ def _resembling(part: Word, text: str, facts: PrivateFacts) -> Iterator[Place]:
     near = facts.near.get(text)
     if near is not None:
         yield Place(part.start, part.end, facts.kinds[near], "fuzzy")
-
-
-@cache
-def _composed(character: str) -> str:
-    """A character in NFKC, if that is one character."""
-    form = unicodedata.normalize("NFKC", character)
-    return form if len(form) == 1 else character
 
 
 def _source(key: str, facts: PrivateFacts) -> str:

@@ -13,6 +13,7 @@ from memagent.agents.lsrp.guard.lookup import Forms
 _MONEY = dict(zip("₳฿₿₵₡¢₫€₣₲₴₭₤£₥₦₱₽₮₩¥", "abbcccdefghkllmnpptwy", strict=True))
 _MIXED = re.compile(rf"[a-z][0-9@$!|+]|[0-9@$|+!][a-z]|[{''.join(_MONEY)}]")
 _SIGNS = str.maketrans({"@": "a", "$": "s", "|": "l", "!": "i", "+": "t", **_MONEY})
+_BREAK = re.compile(r"-[ \t]*\r?\n[ \t]*")
 _OVERRIDES = re.compile("[\u202d\u202e\u2066\u2067]")
 
 
@@ -36,10 +37,27 @@ def readings(form: Folded, parts: Sequence[Word], facts: PrivateFacts) -> Iterat
         yield Reading(parts, put_right, facts.forms, "fuzzy")
     if _MIXED.search(form.small):
         yield shapes(form, facts)
+    if _BREAK.search(form.small):
+        whole = list(_across_lines(form, parts))
+        yield Reading(whole, [part.small for part in whole], facts.forms)
     if _OVERRIDES.search(form.given):
         turned = [text[::-1] for text in small]
         yield Reading(parts, turned, facts.forms, "reversed")
         yield Reading(parts[::-1], turned[::-1], facts.forms, "reversed")
+
+
+def _across_lines(form: Folded, parts: Sequence[Word]) -> Iterator[Word]:
+    """The words, those that a hyphen carries over to the next line as one."""
+    last: Word | None = None
+    for part in parts:
+        if last and _BREAK.fullmatch(form.small, last.end, part.start):
+            last = Word(last.start, part.end, last.small + part.small, last.large + part.large)
+            continue
+        if last:
+            yield last
+        last = part
+    if last:
+        yield last
 
 
 def shapes(form: Folded, facts: PrivateFacts) -> Reading:
