@@ -11,6 +11,7 @@ The paper gives neither the constants nor the budgets: those here are ours, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -48,11 +49,11 @@ class Fatigue:
     enabled: bool = True
 
     def __post_init__(self) -> None:
-        if set(self.costs) != set(Kind) or min(self.costs.values()) < 0:
+        if set(self.costs) != set(Kind) or not all(0 <= cost < math.inf for cost in self.costs.values()):
             raise InvalidInput("the costs of fatigue are not one, from 0, for each action", hint=", ".join(Kind))
-        if not 0 <= self.phi_min <= self.phi_max:
+        if not 0 <= self.phi_min <= self.phi_max < math.inf:
             raise InvalidInput(f"phi from {self.phi_min} to {self.phi_max}", hint="0 <= phi_min <= phi_max")
-        if set(self.budgets) != {1, 2, 3} or min(self.budgets.values()) <= 0:
+        if set(self.budgets) != {1, 2, 3} or not all(0 < budget < math.inf for budget in self.budgets.values()):
             raise InvalidInput("fatigue needs a budget above 0 for activity 1, 2 and 3", hint="see BUDGETS")
 
     def cost(self, kind: Kind, interest: float) -> float:

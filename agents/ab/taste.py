@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +36,7 @@ class Habits:
     the user did choose. ``threshold``, ``steepness``: of the chance that a seen item is clicked, a logistic function of
     its utility. ``position_bias``: an item at place p of a page is looked at with chance p^-bias (the position-based
     model; Craswell et al., WSDM 2008). ``leaving``: the chance to leave after a page on which nothing appeals.
+    Raises InvalidInput for a habit that is not finite, no factors, or a chance that is none.
     """
 
     latent: float = 0.7
@@ -49,6 +51,18 @@ class Habits:
     rating: float = 0.8
     rating_noise: float = 0.5
     factors: int = 24
+
+    def __post_init__(self) -> None:
+        given = asdict(self)
+        bad = [name for name, value in given.items() if not math.isfinite(value)]
+        bad += [name for name in ("leaving", "rating") if not 0 <= given[name] <= 1]
+        bad += [name for name, least in (("rating_noise", 0), ("factors", 1)) if given[name] < least]
+        bad += ["factors"] if self.factors % 1 else []
+        if bad:
+            raise InvalidInput(
+                f"the habit {bad[0]} is {given[bad[0]]!r}",
+                hint="finite; leaving and rating from 0 to 1, rating_noise from 0, factors whole, from 1",
+            )
 
 
 _STREAM = 37  # of random numbers: no other use of a seed and a user has it

@@ -184,6 +184,12 @@ class Config(_Part):
         """``- popularity`` is short for ``- kind: popularity``."""
         return [{"kind": arm} if isinstance(arm, str) else arm for arm in arms] if isinstance(arms, list) else arms
 
+    @field_validator("users", mode="before")
+    @classmethod
+    def _ids(cls, users: Any) -> Any:
+        """Ids are texts, also those that YAML reads as whole numbers."""
+        return [str(i) if type(i) is int else i for i in users] if isinstance(users, list) else users
+
     @field_validator("policy", mode="before")
     @classmethod
     def _kind_of_policy(cls, policy: Any) -> Any:

@@ -52,7 +52,7 @@ def taste_policy(config: Config, dataset: Dataset, parts: Split) -> TastePolicy:
     unknown = sorted(set(given) - known)
     if unknown:
         raise UnknownName(f"there is no habit {unknown[0]!r}", hint=f"one of {', '.join(sorted(known))}")
-    if "factors" in given:
+    if given.get("factors", 0.5).is_integer():  # others are refused
         given["factors"] = int(given["factors"])
     return TastePolicy.fitted(dataset, parts.validation, habits=Habits(**given), seed=config.seed)
 

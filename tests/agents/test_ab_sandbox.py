@@ -86,7 +86,15 @@ def test_cost_falls_in_a_line_from_the_lowest_interest_to_the_highest() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"phi_min": 2.0}, {"budgets": {1: 1.0}}, {"budgets": {1: 1, 2: 1, 3: 0}}, {"costs": {**COSTS, Kind.NEXT: -1}}],
+    [
+        {"phi_min": 2.0},
+        {"phi_max": math.inf},
+        {"budgets": {1: 1.0}},
+        {"budgets": {1: 1, 2: 1, 3: 0}},
+        {"budgets": {1: 1, 2: 1, 3: math.nan}},
+        {"costs": {**COSTS, Kind.NEXT: -1}},
+        {"costs": {**COSTS, Kind.NEXT: math.inf}},
+    ],
 )
 def test_fatigue_that_makes_no_sense_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):

@@ -107,6 +107,10 @@ def test_a_file_that_cannot_be_used_names_the_field(tmp_path: Path, text: str, s
     [
         ("arms: [nothing]", UnknownName, "no arm 'nothing'"),
         ("arms: [popularity]\npolicy: {habits: {luck: 1}}", UnknownName, "no habit 'luck'"),
+        ("arms: [popularity]\npolicy: {habits: {factors: -3}}", InvalidInput, "habit factors is -3"),
+        ("arms: [popularity]\npolicy: {habits: {threshold: .nan}}", InvalidInput, "habit threshold is nan"),
+        ("arms: [popularity]\npolicy: {habits: {factors: .inf}}", InvalidInput, "habit factors is inf"),
+        ("arms: [popularity]\npolicy: {habits: {factors: 2.5}}", InvalidInput, "habit factors is 2.5"),
         ("arms: [popularity]\ncalibrate: {arm: knn}", UnknownName, "'knn'"),
         ("arms: [popularity, popularity]", InvalidInput, "takes part twice"),
         ("arms: [popularity]\nlayout: {page_size: 0}", InvalidInput, "layout"),
@@ -118,6 +122,13 @@ def test_settings_that_make_no_experiment_are_refused(
     config = read_config(write(tmp_path, f"data: {{kind: synthetic, size: 20}}\nusers: 5\n{more}"))
     with pytest.raises(kind, match=said):
         prepare(config, base=tmp_path, cache=None, say=lambda _: None)
+
+
+def test_ids_that_yaml_reads_as_numbers_are_ids(tmp_path: Path) -> None:
+    text = "data: {kind: synthetic}\narms: [popularity]\nusers: [1, u2, 03, true]"
+    with pytest.raises(DataError, match="users"):
+        read_config(write(tmp_path, text))
+    assert read_config(write(tmp_path, text.replace(", true", ""))).users == ["1", "u2", "3"]
 
 
 def test_users_can_be_named_and_strangers_have_no_history(tmp_path: Path) -> None:
