@@ -12,11 +12,12 @@ export TOKENIZERS_PARALLELISM := false
 demo: $(READY)
 	$(BIN)/memagent demo --out demo-out
 
+# Two processes share the cores: threads of torch beside them would only wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -n 2 -m "not slow and not data" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not data" $(PYTEST_ARGS)
 
 # Against a real vLLM, in an environment of its own (3.4 GB, five minutes the first time). Where that cannot be
 # installed (status 3) the tests are skipped with the reason, or fail if MEMAGENT_REQUIRE_VLLM is set.
