@@ -171,12 +171,12 @@ def test_sixteen_calls_of_ask_are_served_at_once(vllm_server: VLLMServer, vllm_m
     looking.start()
     try:
         with ThreadPoolExecutor(16) as pool:
-            replies = list(pool.map(vllm_model.ask, numbered(16, max_tokens=24)))
+            replies = list(pool.map(vllm_model.ask, numbered(16, max_tokens=64)))
     finally:
         over.set()
         looking.join()
     assert len(replies) == 16
-    assert all(1 <= reply.usage.output <= 24 for reply in replies)
+    assert all(1 <= reply.usage.output <= 64 for reply in replies)
     assert most > 8
     assert vllm_model.meter.totals().calls == 16
 
