@@ -139,15 +139,25 @@ def look(directory: str, model: Model, pending: dict[str, Any] | None, seed: str
     assert stats["turn_units"] == len(model.texts)
     assert stats["sessions"] == stats["session_units"] == len({unit["session_id"] for unit in found.values()})
     for key in rng.sample(sorted(model.texts), min(4, len(model.texts))):
-        retriever = rng.choice(["dense", "bm25", "hybrid"])
-        results = memory.search(model.texts[key], user_id=USER, top_k=2, retriever=retriever)["results"]
-        assert key in [result["id"] for result in results], (retriever, model.texts[key], results)
+        look_for(memory, model, key)
     for key, text in model.deleted[-3:]:
         mark = text.split()[0]
         results = memory.search(mark, user_id=USER, top_k=50, retriever="bm25")["results"]
         assert all(mark not in result["memory"].split() for result in results), (key, mark)
     memory.close()
     return {"texts": model.texts, "session": model.session, "outcome": outcome}
+
+
+def look_for(memory: Memory, model: Model, key: str) -> None:
+    """A turn is in every index. Its whole text is no query for BM25: long turns hold all its words but the mark."""
+    text = model.texts[key]
+    for query, retriever, top_k in [
+        (text.split()[0], "bm25", 1),  # no other turn has its mark
+        (text, "dense", 2),
+        (text, "hybrid", len(model.texts)),
+    ]:
+        results = memory.search(query, user_id=USER, top_k=top_k, retriever=retriever)["results"]
+        assert key in [result["id"] for result in results], (retriever, text[:300], str(results)[:3000])
 
 
 def settle(model: Model, pending: dict[str, Any] | None, found: dict[str, str]) -> str:
