@@ -184,8 +184,9 @@ def test_a_server_that_dies_is_an_error_that_may_pass_and_can_be_started_again(l
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from memagent.llm import VLLMServer
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 server = VLLMServer("m", log=sys.argv[1]).start()
 print("ready", flush=True)
 if sys.argv[2] == "with":
