@@ -20,7 +20,7 @@ from memagent.evals.ab.validate_command import EXAMPLE as VALIDATE_EXAMPLE
 from memagent.evals.ab.validate_command import ab_validate
 from memagent.evals.lsrp.command import EXAMPLE as LSRP_EXAMPLE
 from memagent.evals.lsrp.command import lsrp
-from memagent.evals.measuring import check_places, made_folder, measure, stoppable, write_rows
+from memagent.evals.measuring import check_places, made_folder, measure, show_result, stoppable, write_rows
 from memagent.evals.multihop.command import EXAMPLE as AGENTIC_RAG_EXAMPLE
 from memagent.evals.multihop.command import agentic_rag
 from memagent.evals.options import Measuring, with_measuring
@@ -74,6 +74,7 @@ def retrieval(
     with stoppable():
         from memagent.evals.result import build_result, write_result
         from memagent.evals.specs import baseline_label, parse_specs
+        from memagent.evals.table import markdown_table, rich_table
 
         check_places(out, measuring.per_question)
         specs = parse_specs(retriever or _RETRIEVERS, measuring.set_ or ())
@@ -91,7 +92,7 @@ def retrieval(
         write_rows(measuring.per_question, measured.run)
         write_result(out, result)
         partial.unlink(missing_ok=True)
-        _show(result, out, markdown=measuring.markdown)
+        show_result(result, out, markdown=measuring.markdown, page=markdown_table, table=rich_table)
 
 
 @app.command(epilog=_ABLATION_EXAMPLE)
@@ -143,16 +144,3 @@ def _show_ablation(result: Mapping[str, Any], folder: Path, *, markdown: bool) -
     else:
         show(result, Console())
     typer.echo(f"Written to {folder / 'ablation.md'} and {folder / 'ablation.json'}", err=True)
-
-
-def _show(result: Mapping[str, Any], out: Path, *, markdown: bool) -> None:
-    from rich.console import Console
-
-    from memagent.evals.table import markdown_table, rich_table
-
-    if markdown:
-        typer.echo(markdown_table(result), nl=False)
-    else:
-        console = Console()
-        console.print(rich_table(result, width=console.width))
-    typer.echo(f"Written to {out}", err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 from memagent.errors import InvalidInput, Stopped
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from memagent.encoders.port import Encoder
     from memagent.evals.options import Measuring
     from memagent.evals.retrieval import Progress, RetrievalRun
     from memagent.evals.specs import RetrieverSpec
+    from memagent.llm.cache import ReplyCache
+    from memagent.llm.meter import Prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,6 @@ def measure(measuring: Measuring, specs: Sequence[RetrieverSpec], partial: Path)
     Raises what :func:`~memagent.evals.retrieval.run_retrieval` and the loaders raise.
     """
     from memagent.encoders import load_encoder
-    from memagent.encoders.files import default_cache_dir
     from memagent.evals.datasets import load_dataset
     from memagent.evals.result import encoder_facts
     from memagent.evals.retrieval import RetrievalSettings, encoding_latency, run_retrieval
@@ -52,7 +55,7 @@ def measure(measuring: Measuring, specs: Sequence[RetrieverSpec], partial: Path)
         categories=category_numbers(measuring.categories),
         noise=measuring.noise,
     )
-    folder = measuring.cache_dir or default_cache_dir()
+    folder = cache_folder(measuring.cache_dir)
     bare = load_encoder(
         measuring.encoder, precision=measuring.precision, long_text=measuring.long_text, cache_dir=folder
     )
@@ -106,6 +109,59 @@ def category_numbers(categories: str) -> tuple[int, ...]:
         raise InvalidInput(
             f"--categories {categories!r} is not a list of numbers", hint="for example 1,2,3,4"
         ) from None
+
+
+def prices_of(text: str | None) -> Prices | None:
+    """The prices of ``IN,OUT``, for a million tokens each; None where none are given. Raises InvalidInput."""
+    from memagent.llm.meter import Prices
+
+    if text is None:
+        return None
+    try:
+        sent, received = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInput(f"{text!r} is not two prices", hint="for example 0.15,0.6") from None
+    return Prices(input=sent, output=received)
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Where embeddings, replies and corpora are kept: the folder given, or the user's cache folder."""
+    from memagent.encoders.files import default_cache_dir
+
+    return given or default_cache_dir()
+
+
+@contextmanager
+def reply_cache(folder: Path | None) -> Iterator[ReplyCache | None]:
+    """The replies of models kept in a folder, which is made if need be; None where none are to be kept."""
+    if folder is None:
+        yield None
+        return
+    from memagent.llm.cache import ReplyCache
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with ReplyCache(folder / "replies.sqlite") as cache:
+        yield cache
+
+
+def show_result(
+    result: Mapping[str, Any],
+    out: Path,
+    *,
+    markdown: bool,
+    page: Callable[[Mapping[str, Any]], str],
+    table: Callable[..., Table],
+) -> None:
+    """Print a result as the Markdown of ``page``, or as ``table`` (given the terminal's width), and where it is."""
+    import typer
+    from rich.console import Console
+
+    if markdown:
+        typer.echo(page(result), nl=False)
+    else:
+        console = Console()
+        console.print(table(result, width=console.width))
+    typer.echo(f"Written to {out}", err=True)
 
 
 @contextmanager

@@ -6,9 +6,36 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
+
+EncoderName: TypeAlias = Annotated[
+    str | None, typer.Option(help="A sentence-transformers model, by name or path. Default: all-MiniLM-L6-v2.")
+]
+Precision: TypeAlias = Annotated[Literal["float32", "int8"], typer.Option(help="Of the encoder.")]
+SetParams: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--set", help="NAME.param=value, for every retriever of that name; repeatable.")
+]
+Seed: TypeAlias = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
+CallTimeout: TypeAlias = Annotated[float, typer.Option(min=1, help="Seconds for one call of a model.")]
+BudgetCalls: TypeAlias = Annotated[int | None, typer.Option(min=0, help="The most calls of this run.")]
+BudgetTokens: TypeAlias = Annotated[int | None, typer.Option(min=0, help="The most tokens, sent and received.")]
+BudgetCost: TypeAlias = Annotated[
+    float | None, typer.Option(min=0, help="The most it may cost, in the currency of the prices.")
+]
+ReaderPrice: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="IN,OUT", help="What a million tokens of the reader cost, for example 0.15,0.6."),
+]
+RepliesKept: TypeAlias = Annotated[
+    bool, typer.Option(help="Keep embeddings and replies, so that a second run encodes nothing and asks nobody.")
+]
+CacheFolder: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(envvar="MEMAGENT_CACHE", help="Where they are kept. Default: the user's cache folder."),
+]
+Markdown: TypeAlias = Annotated[bool, typer.Option("--markdown", help="Print tables as Markdown.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +48,9 @@ class Common:
             help="A file of the data set (.json, .jsonl, either with .gz), repeatable; PersonaBench: its folder."
         ),
     ] = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME.param=value, for every retriever of that name; repeatable."),
-    ] = None
-    encoder: Annotated[
-        str | None,
-        typer.Option(help="A sentence-transformers model, by name or path. Default: all-MiniLM-L6-v2."),
-    ] = None
-    precision: Annotated[Literal["float32", "int8"], typer.Option(help="Of the encoder.")] = "float32"
+    set_: SetParams = None
+    encoder: EncoderName = None
+    precision: Precision = "float32"
     long_text: Annotated[
         Literal["windows", "truncate"],
         typer.Option(
@@ -60,7 +81,7 @@ class Common:
         Literal["none", "question"],
         typer.Option(help="question: each question sees only what was said before its date."),
     ] = "none"
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0
+    seed: Seed = 0
     limit: Annotated[int | None, typer.Option(min=1, help="Score the first N questions only.")] = None
     per_question: Annotated[
         Path | None, typer.Option(help="Also write a row for each question and retriever, as JSON Lines.")
@@ -73,7 +94,7 @@ class Common:
             help="Where they, and the encoder's ONNX file, are kept. Default: the user's cache folder.",
         ),
     ] = None
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print tables as Markdown.")] = False
+    markdown: Markdown = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

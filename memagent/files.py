@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, Any, TypeAlias
 
 from memagent.errors import InvalidInput
 
@@ -88,6 +89,19 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def claim(path: Path, file: IO[Any]) -> None:
+    """Keep other runs off ``file``, which is open at ``path``, until it is closed, also by the end of the process.
+
+    Raises InvalidInput where another has it, OSError where the file system has no locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InvalidInput(
+            f"another run is writing to {path}", hint="wait for its end, or write to another place"
+        ) from error
 
 
 @contextmanager

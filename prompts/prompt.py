@@ -59,6 +59,9 @@ class Prompt(Generic[T]):
     """Report each token's log probability, and those of so many alternatives (up to 20); None: do not."""
     sample: int = 0
     """Numbers repeated askings at a temperature above 0, so that a reply cache tells them apart."""
+    seed: int | None = None
+    """At a temperature above 0: what the server's draws begin from, so that they can be repeated on the same server.
+    Reaches OpenAI-compatible models and the embedded one."""
 
     @property
     def label(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from typing import IO, Any, Generic, TypeVar
 
 from memagent.agents.lsrp.scores import mean_logprob
 from memagent.errors import DataError, InvalidInput, MalformedReply
+from memagent.files import claim
 from memagent.llm.reply import Reply, Usage
 from memagent.prompts.prompt import Prompt
 
@@ -135,21 +135,11 @@ def open_call_log(path: Path | None) -> Iterator[CallLog]:
         raise _unwritable(path, error) from error
     with file:
         try:
-            _claim(path, file)
+            claim(path, file)
             calls = _continued(path, file)
         except OSError as error:
             raise _unwritable(path, error) from error
         yield CallLog(path, file, calls)
-
-
-def _claim(path: Path, file: IO[str]) -> None:
-    """Keep other runs off the file until it is closed."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InvalidInput(
-            f"another run is writing to {path}", hint="wait for its end, or write to another place"
-        ) from error
 
 
 def _continued(path: Path, file: IO[str]) -> dict[str, dict[str, Any]]:
@@ -211,6 +201,8 @@ def call_key(prompt: Prompt[Any], model: str) -> str:
         "logprobs": prompt.logprobs,
         "sample": prompt.sample,
     }
+    if prompt.seed is not None:  # only then, so that replies kept before there were seeds are found
+        asked["seed"] = prompt.seed
     return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 

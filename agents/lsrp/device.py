@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memagent.agents.lsrp.choosing import FixedChooser
+from memagent.agents.lsrp.deadline import seconds_above_zero
 from memagent.agents.lsrp.device_graph import Parts, build_device
 from memagent.agents.lsrp.device_state import DeviceInput, DeviceState, task_from_json, task_to_json
 from memagent.agents.lsrp.guard import ProfileGuard
 from memagent.agents.lsrp.messages import TaskType
 from memagent.agents.lsrp.ports import Guard, Leader, PrivateTask, StyleChooser
 from memagent.agents.lsrp.private import PrivateMemory
-from memagent.agents.lsrp.remote import RemoteLeader
+from memagent.agents.lsrp.remote import TIMEOUT, RemoteLeader
 from memagent.agents.lsrp.trace import Trace, trace_of
 from memagent.agents.lsrp.untraced import asteps_untraced, steps_untraced, untraced
 from memagent.agents.lsrp.wire import WireLog
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from memagent.llm.model import Model, ModelLike
     from memagent.memory import Memory
+
+_GRACE = 0.5  # seconds that a leader with a deadline of its own has to say that it was reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,10 @@ class Device:
     log of all that crosses (for a ``leader`` that keeps a log of its own, that one). With a ``checkpointer`` of
     LangGraph every node is kept, private data and all, and :meth:`resume` goes on with a run that was cut off.
 
+    ``cloud_timeout``: seconds that it waits for a guideline, repetitions and all, before it writes alone; None: those
+    of a RemoteLeader, 30 for any other leader. ``model_timeout``: seconds for the text of its own model, and for the
+    choice of a strategy; None: as long as the model's own timeouts and repetitions take. ``math.inf`` waits for ever.
+
         >>> from memagent.agents.lsrp import Device
         >>> device = Device("http://localhost:8000/v1", "https://leader.example.org")  # doctest: +SKIP
         >>> device.ask("Invite my neighbours to dinner.", "writing").text  # doctest: +SKIP
@@ -89,9 +96,14 @@ class Device:
         wire: WireLog | None = None,
         settings: WriteSettings | None = None,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
+        cloud_timeout: float | None = None,
+        model_timeout: float | None = None,
     ) -> None:
+        seconds_above_zero(cloud_timeout, "cloud_timeout")
         if isinstance(leader, str):
-            leader = RemoteLeader(leader, wire=wire)
+            leader = RemoteLeader(leader, wire=wire, timeout=TIMEOUT if cloud_timeout is None else cloud_timeout)
+        if cloud_timeout is None:
+            cloud_timeout = leader.timeout + _GRACE if isinstance(leader, RemoteLeader) else TIMEOUT
         own = getattr(leader, "wire", None)
         if isinstance(own, WireLog):
             if wire is not None and own is not wire:
@@ -108,6 +120,8 @@ class Device:
             wire=wire or WireLog(),
             memory=memory,
             settings=settings or WriteSettings(),
+            cloud_timeout=seconds_above_zero(cloud_timeout, "cloud_timeout"),
+            model_timeout=seconds_above_zero(model_timeout, "model_timeout"),
         )
         self._checkpointer = checkpointer
         self._graph: CompiledStateGraph[DeviceState, None, DeviceInput, DeviceState] | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from memagent.agents.lsrp.deadline import awithin, within
 from memagent.agents.lsrp.device_state import (
     DeviceInput,
     DeviceState,
@@ -31,6 +32,7 @@ from memagent.agents.lsrp.guard.placeholders import left_over
 from memagent.agents.lsrp.leading import Led, lead
 from memagent.agents.lsrp.messages import GuidelineRequest
 from memagent.agents.lsrp.ports import Checked, Choice, Guard, Leader, PrivateTask, StyleChooser, Verdict
+from memagent.agents.lsrp.remote import TIMEOUT
 from memagent.agents.lsrp.strategies import GENERAL, STYLES, strategy
 from memagent.agents.lsrp.writing import Draft, WriteSettings, write_draft
 from memagent.errors import InvalidInput, MemagentError
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from memagent.llm.flow import Steps
     from memagent.llm.model import Model
 
+_TEXT = "text of the device's own model"
 Update: TypeAlias = dict[str, Any]
 Node: TypeAlias = Literal["begin", "choose", "guard", "lead", "recall", "write", "restore"]
 
@@ -53,7 +56,8 @@ Node: TypeAlias = Literal["begin", "choose", "guard", "lead", "recall", "write",
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a device consists of. ``leader`` None: it writes alone, and nothing leaves; ``memory`` None: it knows of the
-    user what the task itself brings.
+    user what the task itself brings. ``cloud_timeout``: seconds for a guideline, whatever the leader waits for;
+    ``model_timeout``: for the text, and for the choice of a strategy. None: as long as it takes.
     """
 
     model: Model
@@ -63,6 +67,8 @@ class Parts:
     wire: WireLog
     memory: PrivateMemory | None = None
     settings: WriteSettings = field(default_factory=WriteSettings)
+    cloud_timeout: float | None = TIMEOUT
+    model_timeout: float | None = None
 
 
 def build_device(
@@ -121,7 +127,7 @@ class _Nodes:
         """The strategy; the general one where the chooser fails, or names one that is not known here or is private."""
         clock, problems, task = _Clock(), list(values["problems"]), task_from_json(values["task"])
         try:
-            choice = self._parts.chooser.choose(task)
+            choice = within(self._parts.model_timeout, lambda: self._parts.chooser.choose(task), "choice of a strategy")
             self._sendable(choice.strategy, task)
         except MemagentError as error:
             problems.append(self._shown(_problem("choose", error), task))
@@ -172,7 +178,7 @@ class _Nodes:
             strategy=values["choice"]["strategy"],
             task_type=task_from_json(values["task"]).task_type,
         )
-        led: Led = lead(leader, request, self._parts.wire)
+        led: Led = lead(leader, request, self._parts.wire, timeout=self._parts.cloud_timeout)
         problems = [*values["problems"], *(_problem("lead", error) for error in led.errors)]
         text = None if led.guideline is None else led.guideline.text
         return {
@@ -191,13 +197,20 @@ class _Nodes:
 
     def write(self, values: DeviceState) -> Update:
         """The device's own text."""
-        clock = _Clock()
-        return _written(values, drive(self._writing(values), self._parts.model), clock)
+        clock, model = _Clock(), self._parts.model
+        draft = within(self._parts.model_timeout, lambda: drive(self._writing(values), model), _TEXT)
+        return _written(values, draft, clock)
 
     async def awrite(self, values: DeviceState) -> Update:
         """As :meth:`write`, for an event loop."""
-        clock = _Clock()
-        return _written(values, await adrive(self._writing(values), self._parts.model), clock)
+        clock, limit = _Clock(), self._parts.model_timeout
+
+        async def written() -> Draft:
+            # In a thread: to know its window the model may connect, and an event loop must not wait.
+            steps = await asyncio.to_thread(within, limit, lambda: self._writing(values), _TEXT)
+            return await adrive(steps, self._parts.model)
+
+        return _written(values, await awithin(limit, written(), _TEXT), clock)
 
     def restore(self, values: DeviceState) -> Update:
         """The text with the private texts put back where the model has left placeholders."""

@@ -45,16 +45,18 @@ class FeedbackSettings:
     """How guidelines are sampled and pairs are made; the published values are the defaults.
 
     ``temperature``, ``top_k`` and ``top_p`` are guideline B's. The published code draws two samples and takes the
-    second, which is distributed like any other: one is drawn here. ``margin``: pairs whose worth (z . x) differs by
-    less are dropped; 0 drops none. ``form``: the prompt that a pair is over. ``published`` has neither worked examples
-    nor a system message, though the leader is asked with both; ``run-time`` is the prompt that the leader is asked
-    with, so that training and use agree. ``unread``: what an unknown relevance counts. ``between`` is that of
-    :func:`~memagent.agents.lsrp.scores.profile_text`.
+    second, which is distributed like any other: one is drawn here. ``seed`` is what the server draws it from, where it
+    takes one (see :class:`~memagent.prompts.prompt.Prompt`); None: none is sent. ``margin``: pairs whose worth (z . x)
+    differs by less are dropped; 0 drops none. ``form``: the prompt that a pair is over. ``published`` has neither
+    worked examples nor a system message, though the leader is asked with both; ``run-time`` is the prompt that the
+    leader is asked with, so that training and use agree. ``unread``: what an unknown relevance counts. ``between`` is
+    that of :func:`~memagent.agents.lsrp.scores.profile_text`.
     """
 
     temperature: float = 0.5
     top_k: int = 2
     top_p: float = 0.9
+    seed: int | None = 666
     margin: float = 0.0
     form: Form = "published"
     unread: Unread = Unread.NEUTRAL
@@ -142,7 +144,14 @@ def trial(task: PrivateTask, cast: Cast, settings: FeedbackSettings, guard: Guar
     if checked.verdict is Verdict.REFUSED:
         return Trial(task=task, failed=REFUSED)
     greedy = leader(checked.text, strategy(GENERAL), task.task_type)
-    drawn = replace(greedy, temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p, sample=2)
+    drawn = replace(
+        greedy,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        sample=2,
+        seed=settings.seed,
+    )
     try:
         first = yield from one(greedy)
         second = yield from one(drawn)

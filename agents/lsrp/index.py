@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from memagent.records import Vectors
 
 _KIND = "a U-U-RAG index of neighbours"
+_SCORES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,10 @@ class Texts:
 
 
 class NeighbourIndex:
-    """Vectors with a style each, and the texts if they are kept. Searching is safe from several threads."""
+    """Vectors with a style each, and the texts if they are kept. Searching is safe from several threads.
+
+    ``weights``: what the knee by which the styles were picked gives UDRR, fluency and relevance; None: not known.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class NeighbourIndex:
         *,
         texts: Sequence[str] | None = None,
         made: Texts | None = None,
+        weights: Sequence[float] | None = None,
     ) -> None:
         from memagent.index import VectorIndex
 
@@ -74,6 +79,7 @@ class NeighbourIndex:
             )
         self._encoder = encoder
         self._made = made or Texts()
+        self._weights = None if weights is None else tuple(map(float, weights))
         self._vectors = vectors
         self._styles = tuple(styles)
         self._texts = None if texts is None else tuple(texts)
@@ -95,6 +101,16 @@ class NeighbourIndex:
         return self._texts
 
     @property
+    def made(self) -> Texts:
+        """How a task becomes the text that is embedded."""
+        return self._made
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """The knee's weights of UDRR, fluency and relevance; None where they are not known."""
+        return self._weights
+
+    @property
     def vectors(self) -> Vectors:
         """The vectors of the entries, float32 (n, dim)."""
         return self._vectors
@@ -108,6 +124,7 @@ class NeighbourIndex:
         encoder: Encoder,
         texts: bool = True,
         made: Texts | None = None,
+        weights: Sequence[float] | None = None,
     ) -> NeighbourIndex:
         """The index of tasks with their best styles. ``texts=False`` keeps vectors and styles only.
 
@@ -118,7 +135,7 @@ class NeighbourIndex:
         form = made or Texts()
         written = [form.of(task) for task in tasks]
         vectors = encoder.encode_documents(written) if written else np.empty((0, encoder.dim), np.float32)
-        return cls(encoder, vectors, styles, texts=written if texts else None, made=form)
+        return cls(encoder, vectors, styles, texts=written if texts else None, made=form, weights=weights)
 
     def nearest(self, task: PrivateTask, k: int = 50) -> list[Neighbour]:
         """The k entries nearest to a task, nearest first, equal distances in the order of the entries."""
@@ -147,6 +164,8 @@ class NeighbourIndex:
             "between": self._made.between,
             "styles": list(self._styles),
         }
+        if self._weights is not None:
+            header["weights"] = list(self._weights)
         arrays: dict[str, NDArray[np.generic]] = {"vectors": self._vectors}
         if self._texts is not None:
             arrays["texts"] = np.frombuffer(json.dumps(self._texts).encode(), dtype=np.uint8)
@@ -164,7 +183,14 @@ class NeighbourIndex:
         try:
             texts = json.loads(arrays["texts"].tobytes()) if "texts" in arrays else None
             made = Texts(profile=bool(header["profile"]), between=str(header["between"]))
-            return cls(encoder, arrays["vectors"], _names(header["styles"]), texts=texts and _names(texts), made=made)
+            return cls(
+                encoder,
+                arrays["vectors"],
+                _names(header["styles"]),
+                texts=texts and _names(texts),
+                made=made,
+                weights=_weights(header.get("weights")),
+            )
         except (KeyError, TypeError, ValueError, InvalidVector) as error:
             raise damaged(path) from error
 
@@ -176,6 +202,14 @@ def check_encoder(found: object, encoder: Encoder, path: str | Path) -> None:
             f"{Path(path).name} was made with the encoder {found}, not {encoder.fingerprint}",
             hint="load it with that encoder, or build the index again",
         )
+
+
+def _weights(found: object) -> list[float] | None:
+    if found is None:
+        return None
+    if not isinstance(found, list) or len(found) != _SCORES or not all(isinstance(one, float) for one in found):
+        raise ValueError("three numbers were expected")
+    return found
 
 
 def _names(found: object) -> list[str]:

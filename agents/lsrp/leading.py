@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from memagent.agents.lsrp.deadline import within
 from memagent.agents.lsrp.messages import Guideline, GuidelineRequest
 from memagent.agents.lsrp.ports import Leader
 from memagent.agents.lsrp.wire import WireLog, crossing
@@ -52,17 +53,22 @@ def wired(leader: Leader, wire: WireLog) -> WiredLeader:
     return leader if isinstance(leader, WiredLeader) else LocalLeader(leader, wire)
 
 
-def lead(leader: Leader, request: GuidelineRequest, wire: WireLog) -> Led:
-    """The leader's guideline, or why there is none. Errors that are not memagent's pass."""
+def lead(leader: Leader, request: GuidelineRequest, wire: WireLog, *, timeout: float | None = None) -> Led:
+    """The leader's guideline, or why there is none: also where none came within ``timeout`` seconds.
+
+    Errors that are not memagent's pass.
+    """
     with crossing() as crossed:
-        guideline, errors = _asked(wired(leader, wire), request)
+        guideline, errors = _asked(wired(leader, wire), request, timeout)
     sizes = {way: sum(one.size for one in crossed if one.direction == way) for way in ("up", "down")}
     return Led(guideline=guideline, errors=errors, up=sizes["up"], down=sizes["down"])
 
 
-def _asked(leader: WiredLeader, request: GuidelineRequest) -> tuple[Guideline | None, tuple[MemagentError, ...]]:
+def _asked(
+    leader: WiredLeader, request: GuidelineRequest, timeout: float | None
+) -> tuple[Guideline | None, tuple[MemagentError, ...]]:
     try:
-        guideline = leader.guideline(request)
+        guideline = within(timeout, lambda: leader.guideline(request), "guideline")
         if not guideline.text.strip():
             raise MalformedReply("the guideline is empty", hint="the leader gave no text", reason="empty")
     except MemagentError as error:

@@ -37,10 +37,13 @@ HEADERS = (
     "Authorization",
 )
 """All headers that are ever sent; the last one only where there is a token."""
+TIMEOUT = 30.0
+"""Seconds for a guideline, where nothing else is said: all attempts, and whatever they wait for."""
 LONGEST_ANSWER = 256 * 1024
 """Bytes of an answer, head included, at most."""
 _WAIT = 0.5  # seconds before the second attempt
 _LEAST = 0.05  # seconds that are worth an attempt
+_LONGEST_WAIT = 86_400.0  # seconds; a socket does not take an endless time
 _MOST_PADDING = 65_536
 _HINT = "see whether `memagent serve lsrp-cloud` runs there"
 
@@ -65,10 +68,11 @@ class _Place:
 class RemoteLeader:
     """A :class:`~memagent.agents.lsrp.ports.Leader` behind a URL. Safe from several threads.
 
-    ``timeout``: seconds for the whole call, the second attempt included. There is one second attempt where nothing, or
-    an error of the server, came back. ``token`` is sent as ``Authorization: Bearer``. ``wire`` logs every byte.
-    ``pad``: a body is filled up with spaces to a multiple of so many bytes, so that who watches a line that is
-    encrypted learns less of the task from its length (0: it is not).
+    ``timeout``: seconds for the whole call, the second attempt included; only looking up the host's name takes as long
+    as the system lets it (a :class:`~memagent.agents.lsrp.Device` does not wait for that either). There is one second
+    attempt where nothing, or an error of the server, came back. ``token`` is sent as ``Authorization: Bearer``.
+    ``wire`` logs every byte. ``pad``: a body is filled up with spaces to a multiple of so many bytes, so that who
+    watches a line that is encrypted learns less of the task from its length (0: it is not).
 
     Raises ModelUnavailable, ModelTimeout, ModelRefused, ModelDenied, or MalformedReply for an answer that is no
     guideline, is empty, or is longer than ``LONGEST_ANSWER``; and what the log raises if it cannot be written.
@@ -76,7 +80,7 @@ class RemoteLeader:
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, timeout: float = 60.0, wire: WireLog | None = None, pad: int = 0
+        self, url: str, *, token: str | None = None, timeout: float = TIMEOUT, wire: WireLog | None = None, pad: int = 0
     ) -> None:
         if not timeout > 0:
             raise InvalidInput(f"timeout is {timeout}", hint="seconds, above 0")
@@ -95,6 +99,11 @@ class RemoteLeader:
     def url(self) -> str:
         """Where it asks."""
         return self._place.url
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for a whole call."""
+        return self._timeout
 
     def guideline(self, request: GuidelineRequest) -> Guideline:
         """The guideline for a request."""
@@ -146,8 +155,7 @@ class RemoteLeader:
         head, body = raw
         with _connected(self._place, deadline) as sock:
             self.wire.record("up", body, head=head, token=self._token)
-            sock.settimeout(_left(deadline))
-            sock.sendall(head + body)
+            _send(sock, head + body, deadline)
             tap = _Tap(sock, deadline)
             response = HTTPResponse(cast(socket.socket, tap), method="POST")
             try:
@@ -207,14 +215,39 @@ def _place(url: str) -> _Place:
 
 
 def _connected(place: _Place, deadline: float) -> socket.socket:
-    sock = socket.create_connection((place.host, place.port), timeout=_left(deadline))
+    sock = _first_connected(place, deadline)
     if not place.secure:
         return sock
     try:
+        sock.settimeout(_left(deadline))  # for the handshake as a whole
         return ssl.create_default_context().wrap_socket(sock, server_hostname=place.host)
     except BaseException:
         sock.close()
         raise
+
+
+def _first_connected(place: _Place, deadline: float) -> socket.socket:
+    """A connection to the first of the host's addresses that takes one; all of them share the deadline."""
+    failed: OSError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(_left(deadline))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failed = error
+        else:
+            return sock
+    raise failed or OSError("the host has no address")
+
+
+def _send(sock: socket.socket, content: bytes, deadline: float) -> None:
+    """Send all of it; the time limit of a socket is for one piece."""
+    left = memoryview(content)
+    while left:
+        sock.settimeout(_left(deadline))
+        left = left[sock.send(left) :]
 
 
 def _left(deadline: float) -> float:
@@ -222,7 +255,7 @@ def _left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
-    return left
+    return min(left, _LONGEST_WAIT)
 
 
 def _refusal(url: str, status: int, body: bytes) -> ModelError:

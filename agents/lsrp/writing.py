@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from memagent.agents.lsrp.ports import PrivateTask
-from memagent.answering.budget import CountTokens, estimated_tokens, fitting
+from memagent.answering.budget import CountTokens, estimated_tokens, fitting, room_for_prompt
 from memagent.answering.values import Evidence
 from memagent.errors import InvalidInput
 from memagent.llm.flow import Steps, asked
@@ -14,9 +14,6 @@ from memagent.llm.reply import Usage
 from memagent.prompts.lsrp import subordinate
 from memagent.prompts.prompt import Prompt
 from memagent.prompts.quoting import Remembered
-
-_TEMPLATE = 64
-"""Tokens that a chat format puts around system and user text, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +39,7 @@ class WriteSettings:
         """
         if window is None:
             return self
-        room = window - self.max_tokens - _TEMPLATE
-        if room < 1:
-            raise InvalidInput(
-                f"the model's {window} tokens hold no prompt beside a text of {self.max_tokens}",
-                hint="allow shorter texts",
-            )
-        most = room if self.max_prompt_tokens is None else min(self.max_prompt_tokens, room)
-        return replace(self, max_prompt_tokens=most)
+        return replace(self, max_prompt_tokens=room_for_prompt(window, self.max_tokens, self.max_prompt_tokens))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

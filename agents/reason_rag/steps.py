@@ -13,7 +13,7 @@ from memagent.agents.reason_rag.parsing import Output, read_evidence, read_force
 from memagent.agents.reason_rag.searching import Document, Searcher, searched
 from memagent.agents.reason_rag.state import Action, State, Step
 from memagent.agents.reason_rag.transitions import INFERENCE, Budget, advanced, next_action
-from memagent.answering.budget import CountTokens, estimated_tokens
+from memagent.answering.budget import CountTokens, estimated_tokens, room_for_prompt
 from memagent.errors import InvalidInput
 from memagent.llm.flow import Steps, asked
 from memagent.llm.reply import Reply
@@ -27,9 +27,6 @@ from memagent.prompts.reason_rag import (
     first_reasoning,
     forced_answer,
 )
-
-_TEMPLATE = 64
-"""Tokens that a chat format puts around system and user text, at most."""
 
 WritePrompt: TypeAlias = "Callable[[State, Action, Sequence[Document], StepSettings], Prompt[str]]"
 """What the model is asked for an action; :func:`step_prompt` is ReasonRAG's."""
@@ -77,14 +74,7 @@ class StepSettings:
         """
         if window is None:
             return self
-        room = window - self.max_tokens - _TEMPLATE
-        if room < 1:
-            raise InvalidInput(
-                f"the model's {window} tokens hold no prompt beside an output of {self.max_tokens}",
-                hint="allow shorter outputs",
-            )
-        most = room if self.max_prompt_tokens is None else min(self.max_prompt_tokens, room)
-        return replace(self, max_prompt_tokens=most)
+        return replace(self, max_prompt_tokens=room_for_prompt(window, self.max_tokens, self.max_prompt_tokens))
 
 
 def run_steps(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import threading
@@ -13,7 +12,7 @@ from typing import IO, Any
 
 from memagent.agents.reason_rag.tree import Case, Event, Tree, event_from_json, event_to_json
 from memagent.errors import DataError, InvalidInput
-from memagent.files import as_path, file_to_write, replacing
+from memagent.files import as_path, claim, file_to_write, replacing
 
 _SCHEMA = 1
 
@@ -65,7 +64,7 @@ def open_tree_log(path: Path | None, identity: Mapping[str, Any]) -> Iterator[Tr
         raise _unwritable(path, error) from error
     with file:
         try:
-            _claim(path, file)
+            claim(path, file)
             events = _continued(path, file, header)
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -102,16 +101,6 @@ def _tree(line: str, where: str) -> Tree:
     except ValueError as error:
         said = error.message if isinstance(error, DataError) else f"it is no JSON: {error}"
         raise DataError(f"{where}: {said}", hint="pass a file that `memagent tune trees` has written") from error
-
-
-def _claim(path: Path, file: IO[str]) -> None:
-    """Keep other runs off the file until it is closed."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InvalidInput(
-            f"another run is writing to {path}", hint="wait for its end, or write to another place"
-        ) from error
 
 
 def _continued(path: Path, file: IO[str], header: str) -> dict[str, list[Event]]:

@@ -87,6 +87,7 @@ def learn(
             encoder=encoder,
             texts=False,
             made=Texts(profile=settings.profile, between=settings.between),
+            weights=labels.weights.tolist(),
         ),
         weights=labels.weights,
         labels={style: Counter(styles)[style] for style in table.styles},

@@ -12,7 +12,7 @@ import typer
 
 from memagent.errors import InvalidInput
 from memagent.evals.lsrp.options import LsrpOptions
-from memagent.evals.measuring import check_places, progress_bar, stoppable
+from memagent.evals.measuring import cache_folder, check_places, progress_bar, show_result, stoppable
 from memagent.evals.options import with_options
 
 EXAMPLE = """
@@ -36,16 +36,16 @@ def lsrp(
     resumes, and asks nothing again).
     """
     with stoppable():
-        from memagent.encoders.files import default_cache_dir
         from memagent.evals.lsrp.making import cast_of
         from memagent.evals.lsrp.running import run_lsrp
+        from memagent.evals.lsrp.table import markdown_page, rich_table
         from memagent.evals.result import write_result
         from memagent.llm.meter import Budget, Meter
 
-        check_places(out, options.per_question)
+        check_places(out, options.per_question, options.save_index)
         partial = out.with_name(f"{out.name}.partial")
         meter = Meter(Budget(calls=options.budget_calls, tokens=options.budget_tokens))
-        folder = options.cache_dir or default_cache_dir() if options.cache else None
+        folder = cache_folder(options.cache_dir) if options.cache else None
         with progress_bar() as progress, cast_of(options, meter, folder=folder) as cast:
             result, rows = run_lsrp(
                 options, cast, meter, partial=partial, progress=progress, command=["memagent", *sys.argv[1:]]
@@ -54,7 +54,7 @@ def lsrp(
             _write_rows(options.per_question, rows)
         write_result(out, result)
         partial.unlink(missing_ok=True)
-        _show(result, out, options)
+        show_result(result, out, markdown=options.markdown, page=markdown_page, table=rich_table)
 
 
 def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -67,16 +67,3 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             temporary.write_bytes(text.encode("utf-8", "replace"))
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}", hint="choose another place") from error
-
-
-def _show(result: Mapping[str, Any], out: Path, options: LsrpOptions) -> None:
-    from rich.console import Console
-
-    from memagent.evals.lsrp.table import markdown_page, rich_table
-
-    if options.markdown:
-        typer.echo(markdown_page(result), nl=False)
-    else:
-        console = Console()
-        console.print(rich_table(result, width=console.width))
-    typer.echo(f"Written to {out}", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from memagent.agents.lsrp.cast import Cast
 from memagent.errors import InvalidInput
 from memagent.evals.lsrp.scripted import SCRIPTED, ScriptedCast
-from memagent.llm.cache import ReplyCache
+from memagent.evals.measuring import reply_cache
 from memagent.llm.model import Model
 
 if TYPE_CHECKING:
@@ -53,19 +53,15 @@ def role_names(options: Casting) -> dict[str, str | None]:
 def cast_of(options: Casting, meter: Meter, *, folder: Path | None = None) -> Iterator[Cast]:
     """The models by role, under one budget; two roles of one name are one model. ``folder``: of the reply cache."""
     named = role_names(options)
-    cache: ReplyCache | None = None
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        cache = ReplyCache(folder / "replies.sqlite")
-    how: dict[str, Any] = {
-        "meter": meter,
-        "cache": cache,
-        "concurrency": options.concurrency,
-        "timeout": options.timeout,
-    }
-    made = {name: Model(ScriptedCast() if name == SCRIPTED else name, **how) for name in named.values() if name}
     judge = named["judge"]
-    try:
+    with reply_cache(folder) as cache:
+        how: dict[str, Any] = {
+            "meter": meter,
+            "cache": cache,
+            "concurrency": options.concurrency,
+            "timeout": options.timeout,
+        }
+        made = {name: Model(ScriptedCast() if name == SCRIPTED else name, **how) for name in named.values() if name}
         yield Cast(
             leader=made[named["leader"] or ""],
             subordinate=made[named["device"] or ""],
@@ -73,9 +69,6 @@ def cast_of(options: Casting, meter: Meter, *, folder: Path | None = None) -> It
             guideline_tokens=options.guideline_tokens,
             text_tokens=options.text_tokens,
         )
-    finally:
-        if cache:
-            cache.close()
 
 
 def guard_of(policy: str) -> Guard | None:

@@ -8,6 +8,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from memagent.evals.options import (
+    BudgetCalls,
+    BudgetTokens,
+    CacheFolder,
+    CallTimeout,
+    EncoderName,
+    Markdown,
+    Precision,
+    RepliesKept,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LsrpOptions:
@@ -69,16 +80,30 @@ class LsrpOptions:
     index_profile: Annotated[
         bool, typer.Option(help="Neighbours by profile and task, as published; or by the task alone.")
     ] = True
+    save_index: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write what u-u-rag has learned, for --index and for devices: vectors and best styles, no texts.",
+        ),
+    ] = None
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Let u-u-rag vote from a file of --save-index; nobody is asked to label anything. Test nobody whom it "
+            "was learned from: keep the data, --seed and --test-share of that run, or test other files "
+            "(--published-split tests all of --data).",
+        ),
+    ] = None
     guard: Annotated[
         Literal["redact", "refuse", "pass", "off"],
         typer.Option(help="What is done where a task holds private facts: see the guard's page. Published: off."),
     ] = "redact"
     guideline_tokens: Annotated[int, typer.Option(min=1, help="The longest guideline.")] = 512
     text_tokens: Annotated[int, typer.Option(min=1, help="The longest answer.")] = 768
-    encoder: Annotated[
-        str | None, typer.Option(help="A sentence-transformers model, by name or path. Default: all-MiniLM-L6-v2.")
-    ] = None
-    precision: Annotated[Literal["float32", "int8"], typer.Option(help="Of the encoder.")] = "float32"
+    encoder: EncoderName = None
+    precision: Precision = "float32"
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of the bootstrap.")] = 0
     limit: Annotated[int | None, typer.Option(min=1, help="Test the first N tasks only.")] = None
     train_limit: Annotated[int | None, typer.Option(min=1, help="Learn from the first N tasks only.")] = None
@@ -87,14 +112,9 @@ class LsrpOptions:
         typer.Option(help="Also write a row for each task and system, as JSON Lines. It holds private answers."),
     ] = None
     concurrency: Annotated[int, typer.Option(min=1, help="Tasks under way at once.")] = 16
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one call of a model.")] = 120.0
-    budget_calls: Annotated[int | None, typer.Option(min=0, help="The most calls of this run.")] = None
-    budget_tokens: Annotated[int | None, typer.Option(min=0, help="The most tokens, sent and received.")] = None
-    cache: Annotated[
-        bool, typer.Option(help="Keep embeddings and replies: a second run encodes nothing and asks nobody.")
-    ] = True
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(envvar="MEMAGENT_CACHE", help="Where they are kept. Default: the user's cache folder."),
-    ] = None
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print tables as Markdown.")] = False
+    timeout: CallTimeout = 120.0
+    budget_calls: BudgetCalls = None
+    budget_tokens: BudgetTokens = None
+    cache: RepliesKept = True
+    cache_dir: CacheFolder = None
+    markdown: Markdown = False

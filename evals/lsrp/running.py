@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from memagent.evals.lsrp.choosing import (
 from memagent.evals.lsrp.data import LsrpSet, load_lsrp
 from memagent.evals.lsrp.making import guard_of, role_names
 from memagent.evals.lsrp.result import LsrpRun, build_result, per_case
+from memagent.evals.lsrp.saved_index import check_index_options, learned_before, tested_before
 from memagent.evals.lsrp.splits import LsrpSplit, clean_split, published_split
 from memagent.evals.lsrp.systems import (
     MODEL,
@@ -87,44 +88,70 @@ class _Work:
         self._options = options
         self._numbers = neighbour_numbers(options.k)
         self._data, self._split = _data(options)
-        self._names = wanted_systems(options.system, learnt=bool(self._split.train))
+        self._names = wanted_systems(options.system, learnt=bool(self._split.train or options.index))
+        check_index_options(options.index, options.save_index, self._names)
         self._cast, self._guard = cast, guard_of(options.guard)
         self._partial, self._progress = partial, progress
 
     def run(self) -> tuple[LsrpRun, dict[str, Any] | None]:
         """The run, and the encoder's facts if one was needed."""
+        with ExitStack() as stack:
+            if NEIGHBOURS not in self._names:
+                return self._run(None), None
+            encoder, facts = stack.enter_context(_encoder(self._options))
+            return self._run(encoder), facts
+
+    def _run(self, encoder: Encoder | None) -> LsrpRun:
         options, tested = self._options, self._split.test
         arms = needed_arms(self._names, options.baseline)
+        learnt = self._learned_before(encoder)  # first: a file that does not fit is refused before anybody is asked
         made = run_arms(tested, arms, self._cast, guard=self._guard, **self._how("writing"))
-        learnt, picked, facts = self._learnt() if NEIGHBOURS in self._names else (None, {}, None)
+        if encoder is not None and learnt is None:
+            learnt = self._learned(encoder)
+        picked: dict[str, Mapping[str, Choice]] = {}
+        if learnt is not None:
+            picked |= {_label(k): neighbours_choices(learnt, tested, k) for k in self._numbers}
         if MODEL in self._names:
             picked[MODEL] = model_choices(tested, self._cast, **self._how("choosing"))
         weights = tuple(learnt.weights.tolist()) if learnt else EQUAL_WEIGHTS
         worth = worth_of(made, tested, weights) if set(STRATEGIES) <= set(arms) else None
         if ORACLE in self._names and worth:
             picked[ORACLE] = worth.oracle()
-        run = LsrpRun(
+        return LsrpRun(
             data=self._data,
             split=self._split,
             made=made,
             systems=tuple(self._systems(picked)),
             worth=worth,
             weights=weights,
-            learnt=_told(learnt),
+            learnt=None if learnt is None else self._told(learnt),
         )
-        return run, facts
 
-    def _learnt(self) -> tuple[Learned, dict[str, Mapping[str, Choice]], dict[str, Any]]:
-        options = self._options
-        settings = LearnSettings(between=self._data.between, profile=options.index_profile)
-        with _encoder(options) as (encoder, facts):
-            learnt = learn(
-                self._split.train, self._cast, encoder, settings=settings, guard=self._guard, **self._how("learning")
-            )
-            picked: dict[str, Mapping[str, Choice]] = {
-                _label(k): neighbours_choices(learnt, self._split.test, k) for k in self._numbers
-            }
-        return learnt, picked, facts
+    def _learned_before(self, encoder: Encoder | None) -> Learned | None:
+        """What is in the file of ``--index``, if there is one."""
+        if encoder is None or self._options.index is None:
+            return None
+        return learned_before(self._options.index, encoder, profile=self._options.index_profile)
+
+    def _learned(self, encoder: Encoder) -> Learned:
+        """What the training tasks teach; saved as soon as it is known, if that is wanted."""
+        settings = LearnSettings(between=self._data.between, profile=self._options.index_profile)
+        learnt = learn(
+            self._split.train, self._cast, encoder, settings=settings, guard=self._guard, **self._how("learning")
+        )
+        if self._options.save_index is not None:
+            learnt.index.save(self._options.save_index)
+        return learnt
+
+    def _told(self, learnt: Learned) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "tasks": len(learnt.index),
+            "labels": dict(learnt.labels),
+            "left_out": learnt.left_out,
+        }
+        if self._options.index is not None:
+            told |= {"index": self._options.index.name, "tested_too": tested_before(learnt, self._split.test)}
+        return told
 
     def _systems(self, picked: Mapping[str, Mapping[str, Choice]]) -> Iterator[System]:
         labels = [label for name in self._names for label in self._labels(name)]
@@ -146,12 +173,6 @@ class _Work:
 
 def _label(k: int) -> str:
     return f"{NEIGHBOURS} K={k}"
-
-
-def _told(learnt: Learned | None) -> dict[str, Any] | None:
-    if learnt is None:
-        return None
-    return {"tasks": len(learnt.index), "labels": dict(learnt.labels), "left_out": learnt.left_out}
 
 
 def _data(options: LsrpOptions) -> tuple[LsrpSet, LsrpSplit]:
@@ -178,11 +199,10 @@ def _data(options: LsrpOptions) -> tuple[LsrpSet, LsrpSplit]:
 @contextmanager
 def _encoder(options: LsrpOptions) -> Iterator[tuple[Encoder, dict[str, Any]]]:
     from memagent.encoders import load_encoder
-    from memagent.encoders.files import default_cache_dir
-    from memagent.evals.measuring import cached_encoder
+    from memagent.evals.measuring import cache_folder, cached_encoder
     from memagent.evals.result import encoder_facts
 
-    folder = options.cache_dir or default_cache_dir()
+    folder = cache_folder(options.cache_dir)
     bare = load_encoder(options.encoder, precision=options.precision, cache_dir=folder)
     with cached_encoder(bare, folder, wanted=options.cache) as encoder:
         yield encoder, encoder_facts(bare, precision=options.precision)

@@ -91,7 +91,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     ]
     if any("regret" in row["metrics"] for row in result["rows"]):
         weights = ", ".join(f"{name} {weight:.2f}" for name, weight in result["weights"].items())
-        source = "learnt (knee)" if result["learnt"] else "not learnt, equal"
+        source = "learnt (knee)" if len(set(result["weights"].values())) > 1 else "not learnt, equal"
         said.append(
             f"Regret: worth lost against the best style of each task, in standard deviations; {source}: {weights}."
         )
@@ -111,6 +111,10 @@ def _shortcomings(result: Mapping[str, Any]) -> Iterator[str]:
     shared = ", ".join(f"{count} {what}" for what, count in data["on_both_sides"].items() if count)
     if shared:
         yield f"On both sides of this split: {shared}: figures of u-u-rag flatter."
+    if index := (result.get("learnt") or {}).get("index"):
+        yield f"u-u-rag votes from {index}, learned before; that nobody in it is tested is not checked."
+        if tested := result["learnt"]["tested_too"]:
+            yield f"{tested} of the tested tasks are in it, word for word: figures of u-u-rag flatter."
     for row in result["rows"]:
         if failed := ", ".join(f"{count} x {reason}" for reason, count in row["failures"].items()):
             yield f"{row['system']}, no answer: {failed}"

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memagent.errors import InvalidInput
-from memagent.evals.measuring import cached_encoder, check_places, progress_bar, stoppable
+from memagent.evals.measuring import (
+    cache_folder,
+    cached_encoder,
+    check_places,
+    prices_of,
+    progress_bar,
+    reply_cache,
+    show_result,
+    stoppable,
+)
 from memagent.evals.multihop.options import HopOptions
 from memagent.evals.options import with_options
 
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
     from memagent.evals.multihop.running import HopRun
     from memagent.evals.retrieval import Progress
     from memagent.evals.specs import RetrieverSpec
-    from memagent.llm.meter import Meter, Prices
+    from memagent.llm.meter import Meter
     from memagent.llm.model import Model
 
 SCRIPTED = "scripted"
@@ -50,11 +59,13 @@ def agentic_rag(
     input, 3 stopped or the budget is spent (the same command resumes).
     """
     with stoppable():
+        from memagent.evals.multihop.table import markdown_page, rich_table
+
         check_places(out, options.per_question)
         if options.oracle == (options.reader is not None):
             raise InvalidInput("name a --reader, or use --oracle", hint="one of the two")
         result = _oracle_result(options, out) if options.oracle else _result(options, out)
-        _show(result, out, options)
+        show_result(result, out, markdown=options.markdown, page=markdown_page, table=rich_table)
 
 
 def _result(options: HopOptions, out: Path) -> dict[str, Any]:
@@ -92,7 +103,7 @@ def _result(options: HopOptions, out: Path) -> dict[str, Any]:
             run,
             model={"name": options.reader, "identity": model.identity},
             totals=meter.totals(),
-            prices=_prices(options.reader_price),
+            prices=prices_of(options.reader_price),
             encoder=place.encoder,
             command=["memagent", *sys.argv[1:]],
             against=against,
@@ -159,7 +170,7 @@ def _opened(options: HopOptions, data: HopSet, progress: Progress) -> Iterator[_
         yield _Place(searchers=searchers, params={"endpoints": urls}, encoder=None, fingerprint="")
         return
     specs = parse_specs(own, options.set_ or ())
-    folder = _folder(options)
+    folder = cache_folder(options.cache_dir)
     bare = load_encoder(options.encoder, precision=options.precision, cache_dir=folder)
     with cached_encoder(bare, folder, wanted=options.cache) as encoder:
         kept = folder if options.cache else None
@@ -197,54 +208,14 @@ def _settings(options: HopOptions) -> StepSettings:
 def _model(options: HopOptions, meter: Meter) -> Iterator[Model]:
     """The reader, with a reply cache if one is wanted."""
     from memagent.evals.multihop.scripted import WorldModel
-    from memagent.llm.cache import ReplyCache
     from memagent.llm.model import Model
 
-    cache: ReplyCache | None = None
-    if options.cache:
-        folder = _folder(options)
-        folder.mkdir(parents=True, exist_ok=True)
-        cache = ReplyCache(folder / "replies.sqlite")
-    try:
+    with reply_cache(cache_folder(options.cache_dir) if options.cache else None) as cache:
         yield Model(
             WorldModel() if options.reader == SCRIPTED else options.reader or "",
-            prices=_prices(options.reader_price),
+            prices=prices_of(options.reader_price),
             meter=meter,
             cache=cache,
             concurrency=options.concurrency,
             timeout=options.timeout,
         )
-    finally:
-        if cache:
-            cache.close()
-
-
-def _folder(options: HopOptions) -> Path:
-    from memagent.encoders.files import default_cache_dir
-
-    return options.cache_dir or default_cache_dir()
-
-
-def _prices(text: str | None) -> Prices | None:
-    from memagent.llm.meter import Prices
-
-    if text is None:
-        return None
-    try:
-        sent, received = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInput(f"{text!r} is not two prices", hint="for example 0.15,0.6") from None
-    return Prices(input=sent, output=received)
-
-
-def _show(result: Mapping[str, Any], out: Path, options: HopOptions) -> None:
-    from rich.console import Console
-
-    from memagent.evals.multihop.table import markdown_page, rich_table
-
-    if options.markdown:
-        typer.echo(markdown_page(result), nl=False)
-    else:
-        console = Console()
-        console.print(rich_table(result, width=console.width))
-    typer.echo(f"Written to {out}", err=True)

@@ -8,6 +8,20 @@ from typing import Annotated, Literal
 
 import typer
 
+from memagent.evals.options import (
+    BudgetCalls,
+    BudgetCost,
+    BudgetTokens,
+    CacheFolder,
+    CallTimeout,
+    EncoderName,
+    Markdown,
+    Precision,
+    ReaderPrice,
+    Seed,
+    SetParams,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HopOptions:
@@ -55,10 +69,7 @@ class HopOptions:
         list[str] | None,
         typer.Option(help="NAME or 'NAME\\[param=value,...]', or the URL of a /retrieve endpoint. Default: hybrid."),
     ] = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME.param=value, for every retriever of that name; repeatable."),
-    ] = None
+    set_: SetParams = None
     top_k: Annotated[int, typer.Option(min=1, help="Passages a search.")] = 3
     rounds: Annotated[
         str,
@@ -81,34 +92,23 @@ class HopOptions:
             help="The system that the others are compared with. Default: the first rag of the same retriever."
         ),
     ] = None
-    encoder: Annotated[
-        str | None,
-        typer.Option(help="A sentence-transformers model, by name or path. Default: all-MiniLM-L6-v2."),
-    ] = None
-    precision: Annotated[Literal["float32", "int8"], typer.Option(help="Of the encoder.")] = "float32"
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0
+    encoder: EncoderName = None
+    precision: Precision = "float32"
+    seed: Seed = 0
     limit: Annotated[int | None, typer.Option(min=1, help="Ask the first N questions only.")] = None
     per_question: Annotated[
         Path | None,
         typer.Option(help="Also write a row for each question and system, with its whole trace, as JSON Lines."),
     ] = None
     concurrency: Annotated[int, typer.Option(min=1, help="Attempts under way at once.")] = 16
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one call of a model.")] = 120.0
-    budget_calls: Annotated[int | None, typer.Option(min=0, help="The most calls of this run.")] = None
-    budget_tokens: Annotated[int | None, typer.Option(min=0, help="The most tokens, sent and received.")] = None
-    budget_cost: Annotated[
-        float | None, typer.Option(min=0, help="The most it may cost, in the currency of the prices.")
-    ] = None
-    reader_price: Annotated[
-        str | None,
-        typer.Option(metavar="IN,OUT", help="What a million tokens of the reader cost, for example 0.15,0.6."),
-    ] = None
+    timeout: CallTimeout = 120.0
+    budget_calls: BudgetCalls = None
+    budget_tokens: BudgetTokens = None
+    budget_cost: BudgetCost = None
+    reader_price: ReaderPrice = None
     cache: Annotated[
         bool,
         typer.Option(help="Keep embeddings, corpora and replies: a second run encodes nothing and asks nobody."),
     ] = True
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(envvar="MEMAGENT_CACHE", help="Where they are kept. Default: the user's cache folder."),
-    ] = None
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print tables as Markdown.")] = False
+    cache_dir: CacheFolder = None
+    markdown: Markdown = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memagent.errors import InvalidInput
-from memagent.evals.measuring import cached_encoder, category_numbers, check_places, progress_bar, stoppable
+from memagent.evals.measuring import (
+    cache_folder,
+    cached_encoder,
+    category_numbers,
+    check_places,
+    prices_of,
+    progress_bar,
+    reply_cache,
+    show_result,
+    stoppable,
+)
 from memagent.evals.options import with_options
 from memagent.evals.qa.options import QaOptions
 
@@ -20,7 +30,6 @@ if TYPE_CHECKING:
     from memagent.evals.qa.result import Asked
     from memagent.evals.qa.running import QaRun
     from memagent.evals.qa.settings import QaSettings
-    from memagent.llm.cache import ReplyCache
     from memagent.llm.meter import Meter, Prices
     from memagent.llm.model import Model
 
@@ -47,6 +56,7 @@ def qa(
     with stoppable():
         from memagent.evals.qa.result import build_result
         from memagent.evals.qa.serving import Served
+        from memagent.evals.qa.table import markdown_page, rich_table
         from memagent.evals.result import write_result
         from memagent.evals.rows import write_text
         from memagent.llm.meter import Budget, Meter
@@ -58,9 +68,9 @@ def qa(
         meter = Meter(Budget(calls=options.budget_calls, tokens=options.budget_tokens, cost=options.budget_cost))
         partial = out.with_name(f"{out.name}.partial")
         with _models(options, dataset, meter) as (reader, judge):
-            asked = {"reader": _asked(options.reader, reader, _prices(options.reader_price))}
+            asked = {"reader": _asked(options.reader, reader, prices_of(options.reader_price))}
             if judge:
-                asked["judge"] = _asked(options.judge or "", judge, _prices(options.judge_price))
+                asked["judge"] = _asked(options.judge or "", judge, prices_of(options.judge_price))
             served = Served({role: model.name for role, model in asked.items()})
             run, encoder = _run(options, settings, dataset, reader, judge, partial)
             result = build_result(
@@ -80,7 +90,7 @@ def qa(
             write_text(options.hypotheses, "".join(row.as_hypothesis() + "\n" for row in run.rows))
         write_result(out, result)
         partial.unlink(missing_ok=True)
-        _show(result, out, markdown=options.markdown)
+        show_result(result, out, markdown=options.markdown, page=markdown_page, table=rich_table)
 
 
 def _settings(options: QaOptions) -> QaSettings:
@@ -129,7 +139,7 @@ def _run(
     from memagent.evals.qa.running import run_qa
     from memagent.evals.result import encoder_facts
 
-    folder = _folder(options)
+    folder = cache_folder(options.cache_dir)
     bare = load_encoder(options.encoder, precision=options.precision, long_text=options.long_text, cache_dir=folder)
     with cached_encoder(bare, folder, wanted=options.cache) as encoder, progress_bar() as progress:
         run = run_qa(
@@ -150,38 +160,23 @@ def _run(
 def _models(options: QaOptions, dataset: Dataset, meter: Meter) -> Iterator[tuple[Model, Model | None]]:
     """Reader and judge, under one budget and with one reply cache."""
     from memagent.evals.qa.oracle import OracleJudge, OracleReader
-    from memagent.llm.cache import ReplyCache
     from memagent.llm.model import Model
 
-    cache: ReplyCache | None = None
-    if options.cache:
-        folder = _folder(options)
-        folder.mkdir(parents=True, exist_ok=True)
-        cache = ReplyCache(folder / "replies.sqlite")
-    common: dict[str, Any] = {
-        "meter": meter,
-        "cache": cache,
-        "concurrency": options.concurrency,
-        "timeout": options.timeout,
-        "thinking_tokens": options.thinking_tokens,
-    }
-    scripted_reader = OracleReader(dataset, options.granularity) if options.reader == SCRIPTED else None
-    reader = Model(scripted_reader or options.reader, prices=_prices(options.reader_price), **common)
-    judge = None
-    if options.judge:
-        scripted_judge = OracleJudge() if options.judge == SCRIPTED else None
-        judge = Model(scripted_judge or options.judge, prices=_prices(options.judge_price), **common)
-    try:
+    with reply_cache(cache_folder(options.cache_dir) if options.cache else None) as cache:
+        common: dict[str, Any] = {
+            "meter": meter,
+            "cache": cache,
+            "concurrency": options.concurrency,
+            "timeout": options.timeout,
+            "thinking_tokens": options.thinking_tokens,
+        }
+        scripted_reader = OracleReader(dataset, options.granularity) if options.reader == SCRIPTED else None
+        reader = Model(scripted_reader or options.reader, prices=prices_of(options.reader_price), **common)
+        judge = None
+        if options.judge:
+            scripted_judge = OracleJudge() if options.judge == SCRIPTED else None
+            judge = Model(scripted_judge or options.judge, prices=prices_of(options.judge_price), **common)
         yield reader, judge
-    finally:
-        if cache:
-            cache.close()
-
-
-def _folder(options: QaOptions) -> Path:
-    from memagent.encoders.files import default_cache_dir
-
-    return options.cache_dir or default_cache_dir()
 
 
 def _asked(name: str, model: Model, prices: Prices | None) -> Asked:
@@ -195,37 +190,12 @@ def _check_prices(options: QaOptions) -> None:
     asked = {"--reader-price": options.reader_price}
     if options.judge:
         asked["--judge-price"] = options.judge_price
-    missing = [name for name, price in asked.items() if _prices(price) is None]
+    missing = [name for name, price in asked.items() if prices_of(price) is None]
     if options.budget_cost is not None and missing:
         raise InvalidInput("--budget-cost needs prices", hint=f"pass {' and '.join(missing)} IN,OUT, 0,0 if it is free")
-
-
-def _prices(text: str | None) -> Prices | None:
-    from memagent.llm.meter import Prices
-
-    if text is None:
-        return None
-    try:
-        sent, received = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInput(f"{text!r} is not two prices", hint="for example 0.15,0.6") from None
-    return Prices(input=sent, output=received)
 
 
 def _bert(options: QaOptions) -> Any:
     from memagent.evals.qa.texts import BertModel
 
     return BertModel(name=options.bertscore, layers=options.bertscore_layers) if options.bertscore else None
-
-
-def _show(result: Mapping[str, Any], out: Path, *, markdown: bool) -> None:
-    from rich.console import Console
-
-    from memagent.evals.qa.table import markdown_page, rich_table
-
-    if markdown:
-        typer.echo(markdown_page(result), nl=False)
-    else:
-        console = Console()
-        console.print(rich_table(result, width=console.width))
-    typer.echo(f"Written to {out}", err=True)

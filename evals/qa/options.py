@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from memagent.evals.options import Common
+from memagent.evals.options import (
+    BudgetCalls,
+    BudgetCost,
+    BudgetTokens,
+    CallTimeout,
+    Common,
+    ReaderPrice,
+    RepliesKept,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +78,7 @@ class QaOptions(Common):
         Path | None, typer.Option(help="Also write question_id and hypothesis, for the benchmark's own script.")
     ] = None
     concurrency: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one call of a model.")] = 120.0
+    timeout: CallTimeout = 120.0
     thinking_tokens: Annotated[
         int,
         typer.Option(
@@ -79,15 +87,10 @@ class QaOptions(Common):
             "allowed 10).",
         ),
     ] = 0
-    budget_calls: Annotated[int | None, typer.Option(min=0, help="The most calls of this run.")] = None
-    budget_tokens: Annotated[int | None, typer.Option(min=0, help="The most tokens, sent and received.")] = None
-    budget_cost: Annotated[
-        float | None, typer.Option(min=0, help="The most it may cost, in the currency of the prices.")
-    ] = None
-    reader_price: Annotated[
-        str | None,
-        typer.Option(metavar="IN,OUT", help="What a million tokens of the reader cost, for example 0.15,0.6."),
-    ] = None
+    budget_calls: BudgetCalls = None
+    budget_tokens: BudgetTokens = None
+    budget_cost: BudgetCost = None
+    reader_price: ReaderPrice = None
     judge_price: Annotated[str | None, typer.Option(metavar="IN,OUT", help="The same for the judge.")] = None
     bertscore: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Also compute BERTScore, with this model by name or path.")
@@ -95,6 +98,4 @@ class QaOptions(Common):
     bertscore_layers: Annotated[
         int | None, typer.Option(min=1, help="The layer that BERTScore compares, where it does not know the model.")
     ] = None
-    cache: Annotated[
-        bool, typer.Option(help="Keep embeddings and replies, so that a second run encodes nothing and asks nobody.")
-    ] = True
+    cache: RepliesKept = True

@@ -19,6 +19,8 @@ MakePrompt: TypeAlias = "Callable[[Sequence[Remembered]], Prompt[Any]]"
 
 _BYTES_A_TOKEN = 3
 _LONGEST_LABEL = 999
+_TEMPLATE = 64
+"""Tokens that a chat format puts around system and user text, at most."""
 
 
 def estimated_tokens(text: str) -> int:
@@ -27,6 +29,19 @@ def estimated_tokens(text: str) -> int:
     Tokenizers of today's models need a token for 3.5 to 5 bytes of English and for about 3 of Chinese or Hindi.
     """
     return -(-len(text.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN)
+
+
+def room_for_prompt(window: int, reply: int, most: int | None = None) -> int:
+    """The longest prompt beside a reply of ``reply`` tokens where both together have ``window``, at most ``most``.
+
+    Raises InvalidInput if that holds no prompt.
+    """
+    room = window - reply - _TEMPLATE
+    if room < 1:
+        raise InvalidInput(
+            f"the model's {window} tokens hold no prompt beside a reply of {reply}", hint="allow a shorter reply"
+        )
+    return room if most is None else min(most, room)
 
 
 def fitting(

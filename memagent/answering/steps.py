@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from memagent.answering.budget import CountTokens, estimated_tokens, fitting
+from memagent.answering.budget import CountTokens, estimated_tokens, fitting, room_for_prompt
 from memagent.answering.streaming import MarkReader
 from memagent.answering.values import Answer, Evidence
 from memagent.errors import InvalidInput, UnknownName
@@ -29,9 +29,6 @@ Filter = Literal["none", "llm", "llm-triple"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 Form = Literal["json", "text"]
 FORMS: tuple[Form, ...] = get_args(Form)
-
-_TEMPLATE = 64
-"""Tokens that a chat format puts around system and user text, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +70,8 @@ class AnswerSettings:
         if window is None:
             return self
         written = min(self.filter_tokens, window // 4)
-        room = window - _TEMPLATE - max(self.reply_tokens, written if self.filter != "none" else 0)
-        if room < 1:
-            raise InvalidInput(
-                f"the model's {window} tokens hold no prompt beside a reply of {self.reply_tokens}",
-                hint="allow a shorter reply",
-            )
-        most = room if self.max_tokens is None else min(self.max_tokens, room)
-        return replace(self, max_tokens=most, filter_tokens=written)
+        reply = max(self.reply_tokens, written if self.filter != "none" else 0)
+        return replace(self, max_tokens=room_for_prompt(window, reply, self.max_tokens), filter_tokens=written)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

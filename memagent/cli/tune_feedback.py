@@ -11,7 +11,7 @@ import typer
 
 from memagent.cli.output import write_fields
 from memagent.evals.measuring import check_places, progress_bar, stoppable
-from memagent.evals.options import with_options
+from memagent.evals.options import BudgetCalls, BudgetTokens, CallTimeout, with_options
 
 if TYPE_CHECKING:
     from memagent.agents.lsrp.feedback import Feedback, FeedbackSettings
@@ -66,13 +66,16 @@ class FeedbackOptions:
     temperature: Annotated[float, typer.Option(help="Of the second guideline.")] = 0.5
     top_k: Annotated[int, typer.Option(min=2, help="Tokens that it is drawn among, where the server knows this.")] = 2
     top_p: Annotated[float, typer.Option(help="Their share of the probability.")] = 0.9
+    seed: Annotated[
+        int, typer.Option(min=0, help="What it is drawn from, where the server takes a seed. Published: 666.")
+    ] = 666
     guideline_tokens: Annotated[int, typer.Option(min=1, help="The longest guideline.")] = 512
     text_tokens: Annotated[int, typer.Option(min=1, help="The longest answer.")] = 768
     limit: Annotated[int | None, typer.Option(min=1, help="The first N tasks only.")] = None
     concurrency: Annotated[int, typer.Option(min=1, help="Tasks under way at once.")] = 16
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one call of a model.")] = 120.0
-    budget_calls: Annotated[int | None, typer.Option(min=0, help="The most calls of this run.")] = None
-    budget_tokens: Annotated[int | None, typer.Option(min=0, help="The most tokens, sent and received.")] = None
+    timeout: CallTimeout = 120.0
+    budget_calls: BudgetCalls = None
+    budget_tokens: BudgetTokens = None
 
 
 @with_options(FeedbackOptions, "options")
@@ -145,6 +148,7 @@ def _settings(options: FeedbackOptions, between: str) -> FeedbackSettings:
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
+        seed=options.seed,
         margin=options.margin,
         form=options.form,
         between=between,

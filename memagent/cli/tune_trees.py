@@ -12,8 +12,15 @@ import typer
 
 from memagent.cli.output import write_fields
 from memagent.errors import InvalidInput
-from memagent.evals.measuring import cached_encoder, check_places, progress_bar, stoppable
-from memagent.evals.options import with_options
+from memagent.evals.measuring import (
+    cache_folder,
+    cached_encoder,
+    check_places,
+    progress_bar,
+    reply_cache,
+    stoppable,
+)
+from memagent.evals.options import BudgetCalls, BudgetTokens, CallTimeout, with_options
 
 if TYPE_CHECKING:
     from memagent.agents.reason_rag.search_settings import SearchSettings
@@ -88,9 +95,9 @@ class TreeOptions:
     ] = True
     limit: Annotated[int | None, typer.Option(min=1, help="The first N questions only.")] = None
     concurrency: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one call of a model.")] = 120.0
-    budget_calls: Annotated[int | None, typer.Option(min=0, help="The most calls of this run.")] = None
-    budget_tokens: Annotated[int | None, typer.Option(min=0, help="The most tokens, sent and received.")] = None
+    timeout: CallTimeout = 120.0
+    budget_calls: BudgetCalls = None
+    budget_tokens: BudgetTokens = None
     encoder: Annotated[
         str | None, typer.Option(help="A sentence-transformers model, by name or path. Default: all-MiniLM-L6-v2.")
     ] = None
@@ -203,7 +210,7 @@ def _searcher(options: TreeOptions, data: HopSet) -> Iterator[tuple[Searcher, di
         yield EndpointSearcher(options.retriever), {"endpoint": options.retriever}
         return
     specs = parse_specs([options.retriever], ())
-    folder = _folder(options)
+    folder = cache_folder(options.cache_dir)
     bare = load_encoder(options.encoder, precision=options.precision, cache_dir=folder)
     with (
         cached_encoder(bare, folder, wanted=options.cache) as encoder,
@@ -221,39 +228,24 @@ def _searcher(options: TreeOptions, data: HopSet) -> Iterator[tuple[Searcher, di
 @contextmanager
 def _models(options: TreeOptions, meter: Meter) -> Iterator[tuple[Model, Model]]:
     """Policy and judge, under one budget and with one reply cache."""
-    from memagent.llm.cache import ReplyCache
     from memagent.llm.model import Model
 
-    cache: ReplyCache | None = None
-    if options.cache:
-        folder = _folder(options)
-        folder.mkdir(parents=True, exist_ok=True)
-        cache = ReplyCache(folder / "replies.sqlite")
-    common: dict[str, Any] = {
-        "meter": meter,
-        "cache": cache,
-        "concurrency": options.concurrency,
-        "timeout": options.timeout,
-    }
-    try:
+    with reply_cache(cache_folder(options.cache_dir) if options.cache else None) as cache:
+        common: dict[str, Any] = {
+            "meter": meter,
+            "cache": cache,
+            "concurrency": options.concurrency,
+            "timeout": options.timeout,
+        }
         policy = Model(_chat(options.policy), **common)
         judge = policy if options.judge in (None, options.policy) else Model(_chat(options.judge or ""), **common)
         yield policy, judge
-    finally:
-        if cache:
-            cache.close()
 
 
 def _chat(name: str) -> Any:
     from memagent.evals.multihop.scripted import WorldModel
 
     return WorldModel(detours=True) if name == SCRIPTED else name
-
-
-def _folder(options: TreeOptions) -> Path:
-    from memagent.encoders.files import default_cache_dir
-
-    return options.cache_dir or default_cache_dir()
 
 
 def _told(grown: Sequence[Tree], meter: Meter, out: Path) -> dict[str, str]:

@@ -53,6 +53,7 @@ class ChatWire:
             )
         self.chat = chat
         self._openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(chat).__mro__)
+        self._seeds = self._openai or chat._llm_type == "memagent-embedded"
         self._capabilities = capabilities or Capabilities(json_schema=None if self._openai else False)
         if self._openai:
             _load_httpx()
@@ -125,6 +126,8 @@ class ChatWire:
             options["temperature"] = prompt.temperature
         if prompt.stop:
             options["stop"] = list(prompt.stop)
+        if prompt.seed is not None and self._seeds:
+            options["seed"] = prompt.seed
         if not self._openai:
             return options
         if timeout is not None:

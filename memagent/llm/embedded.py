@@ -87,7 +87,15 @@ class EmbeddedChat(BaseChatModel):
             raise ContextOverflowError(f"{sent} tokens and an answer of {limit} do not fit into {room}")
         temperature = float(kwargs.get("temperature", self.temperature) or 0.0)
         with self._lock:
-            run = Generation(model, tokenizer, inputs, limit=limit, temperature=temperature, stop=stop or [])
+            run = Generation(
+                model,
+                tokenizer,
+                inputs,
+                limit=limit,
+                temperature=temperature,
+                stop=stop or [],
+                seed=kwargs.get("seed"),
+            )
             for text in run.texts():
                 if run_manager:
                     run_manager.on_llm_new_token(text)
@@ -101,7 +109,15 @@ class Generation:
     """One answer, token by token."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, inputs: Any, *, limit: int, temperature: float, stop: list[str]
+        self,
+        model: Any,
+        tokenizer: Any,
+        inputs: Any,
+        *,
+        limit: int,
+        temperature: float,
+        stop: list[str],
+        seed: int | None = None,
     ) -> None:
         self.count = 0
         self.finish = "length"
@@ -111,6 +127,7 @@ class Generation:
         self._limit = limit
         self._temperature = temperature
         self._stop = [mark for mark in stop if mark]
+        self._draws = None if seed is None else _draws_from(int(seed))
 
     def texts(self) -> Iterator[str]:
         """The pieces of the answer; what may be the beginning of a stop mark is held back."""
@@ -155,4 +172,12 @@ class Generation:
 
         if self._temperature <= 0.0:
             return int(scores.argmax())
-        return int(torch.multinomial(torch.softmax(scores.float() / self._temperature, -1), 1))
+        shares = torch.softmax(scores.float() / self._temperature, -1)
+        return int(torch.multinomial(shares, 1, generator=self._draws))
+
+
+def _draws_from(seed: int) -> Any:
+    """Random numbers that begin anew from a seed."""
+    import torch
+
+    return torch.Generator().manual_seed(seed % 2**63)

@@ -92,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         stop = body.get("stop")
         if stop:
             options["stop"] = [stop] if isinstance(stop, str) else stop
+        if body.get("seed") is not None:
+            options["seed"] = body["seed"]
         messages = [(str(one.get("role")), _text(one.get("content"))) for one in body.get("messages", [])]
         try:
             yield from self.server.chat.stream(messages, **options)

@@ -57,7 +57,7 @@ class Request:
             "sample": prompt.sample,
         }
         # Only where they are wanted, so that replies kept before there were such settings are found.
-        given = {"top_p": prompt.top_p, "top_k": prompt.top_k}
+        given = {"top_p": prompt.top_p, "top_k": prompt.top_k, "seed": prompt.seed}
         content |= {name: value for name, value in given.items() if value is not None}
         # ensure_ascii: a lone surrogate has no UTF-8.
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).digest()

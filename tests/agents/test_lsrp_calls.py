@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def test_a_reply_comes_back_for_the_same_prompt_and_model_only(tmp_path: Path) -
         assert (found.value, found.kept, judged.value.score) == ("Cheers!", True, 7)
         assert log.find(ASKED, "b") is None
         assert log.find(leader_alone("Write a toast.", "writing", max_tokens=5), "a") is None
+        assert log.find(replace(ASKED, seed=666), "a") is None
         assert len(log) == 2
 
 

@@ -90,7 +90,8 @@ def test_each_strategy_has_its_own_wording_and_two_examples(name: str, kind: Tas
 def test_a_strategy_of_ones_own_is_registered_once_and_used_by_name() -> None:
     register(MINE)
     register(MINE)
-    assert strategy_names() == (*STYLES, GENERAL, "haste")
+    assert strategy_names()[: len(STYLES) + 1] == (*STYLES, GENERAL)
+    assert strategy_names().count("haste") == 1  # beside those that other tests of this process have registered
     model = ScriptedModel([PLAN])
     Cloud(model).guideline(dataclasses.replace(REQUEST, strategy="haste"))
     assert model.prompts[0].name == "lsrp-leader-haste-writing"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from memagent.agents.lsrp import (
     FixedChooser,
     Guideline,
     GuidelineRequest,
+    ModelChooser,
     PrivateTask,
     ProfileGuard,
     RemoteLeader,
@@ -39,7 +42,7 @@ from memagent.agents.lsrp import (
     register,
     remember_private,
 )
-from memagent.errors import InvalidInput, ModelUnavailable, NotFound, StoreBusy, UnknownName
+from memagent.errors import InvalidInput, ModelTimeout, ModelUnavailable, NotFound, StoreBusy, UnknownName
 from memagent.llm import Model
 from memagent.prompts.lsrp import general_plan
 from memagent.testing import HashingEncoder, ScriptedModel
@@ -155,6 +158,69 @@ def test_a_slow_cloud_costs_its_timeout_and_no_more() -> None:
         answer = Device(ScriptedModel(follows), RemoteLeader(url, timeout=0.3)).ask(TASK)
     assert answer.trace.problems[0]["error"] == "ModelTimeout"
     assert 250 < answer.trace.ms["lead"] < 2_000
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """A server whose connections are accepted, by the system, and never answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_whatever_the_leader_waits_for_the_device_answers_alone_at_its_deadline(asynchronous: bool) -> None:
+    with silent() as url:
+        # 120 s for a call, and three repetitions, are this model's own limits.
+        device = Device(ScriptedModel(follows), Cloud(Model(f"{url}/v1")), cloud_timeout=0.3)
+        begun = time.monotonic()
+        answer = asyncio.run(device.aask(TASK)) if asynchronous else device.ask(TASK)
+        assert 0.3 <= time.monotonic() - begun < 8
+    assert not answer.led
+    assert answer.text.startswith("I follow: ")
+    assert answer.trace.problems[0]["error"] == "ModelTimeout"
+    assert "no guideline came within 0.3 s" in answer.trace.alone
+    assert answer.trace.up > 0
+
+
+def test_a_silent_cloud_is_left_at_the_deadline_of_the_device_or_of_the_remote_leader() -> None:
+    with silent() as url:
+        first = Device(ScriptedModel(follows), url, cloud_timeout=0.3).ask(TASK)
+        second = Device(ScriptedModel(follows), RemoteLeader(url, timeout=0.3)).ask(TASK)
+    assert "within 0.3 s" in first.trace.alone
+    assert "did not answer within 0.3 s" in second.trace.alone
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_the_devices_own_model_is_given_up_when_the_time_allowed_is_over(asynchronous: bool) -> None:
+    with silent() as url:
+        model = Model(f"{url}/v1")
+        device = Device(model, Cloud(ScriptedModel([PLAN])), chooser=ModelChooser(model=model), model_timeout=0.2)
+        nodes: list[str] = []
+
+        def follow() -> None:
+            for stage in device.stream(TASK):
+                nodes.append(stage.node)
+                if stage.node == "choose":
+                    assert stage.changed["choice"]["strategy"] == "general"
+
+        begun = time.monotonic()
+        with pytest.raises(ModelTimeout, match=r"own model came within 0\.2 s"):
+            asyncio.run(device.aask(TASK)) if asynchronous else follow()
+        assert time.monotonic() - begun < 8
+    assert asynchronous or nodes == ["begin", "choose", "guard", "lead", "recall"]
+
+
+@pytest.mark.parametrize("option", ["cloud_timeout", "model_timeout"])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", True])
+def test_a_deadline_that_is_no_time_is_refused(option: str, seconds: Any) -> None:
+    with pytest.raises(InvalidInput, match=option):
+        Device(ScriptedModel([]), "http://127.0.0.1:9", **{option: seconds})
+
+
+def test_without_a_deadline_a_slow_leader_is_waited_for() -> None:
+    with answering(lambda _, connection: connection.sendall(guided())) as (url, _):
+        endless = float("inf")
+        assert Device(ScriptedModel(follows), url, cloud_timeout=endless, model_timeout=endless).ask(TASK).led
 
 
 class Says:

@@ -82,7 +82,8 @@ def test_the_guideline_with_which_the_small_model_does_better_is_chosen() -> Non
     assert found.pairs[3].group == "Ines Varga 3"
     greedy, sampled = (next(one for one in asked(models.leader) if one.sample == sample) for sample in (0, 2))
     assert (sampled.temperature, sampled.top_k, sampled.top_p) == (0.5, 2, 0.9)
-    assert (greedy.temperature, greedy.top_k, greedy.top_p) == (0, None, None)
+    assert (greedy.temperature, greedy.top_k, greedy.top_p, greedy.seed) == (0, None, None, None)
+    assert sampled.seed == 666
     assert {prompt.max_tokens for prompt in asked(models.subordinate)} == {768}
 
 

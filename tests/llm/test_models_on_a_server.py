@@ -100,12 +100,11 @@ def test_log_probabilities_come_with_the_reply(fake: Fake, asynchronous: bool) -
 
 def test_how_a_token_is_drawn_is_sent_only_where_it_is_asked_for(fake: Fake) -> None:
     model = model_on(fake)
-    model.ask(Prompt[str](name="s", version=1, system="", user="x", temperature=0.5, top_p=0.9, top_k=2))
+    model.ask(Prompt[str](name="s", version=1, system="", user="x", temperature=0.5, top_p=0.9, top_k=2, seed=7))
     model.ask(TEXT)
     drawn, plain = fake.requests[-2:]
-    assert (drawn["temperature"], drawn["top_p"], drawn["top_k"]) == (0.5, 0.9, 2)
-    assert "top_p" not in plain
-    assert "top_k" not in plain
+    assert (drawn["temperature"], drawn["top_p"], drawn["top_k"], drawn["seed"]) == (0.5, 0.9, 2, 7)
+    assert not {"top_p", "top_k", "seed"} & set(plain)
 
 
 def test_pictures_are_sent_with_the_question() -> None:
