@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict, TypeVar, Unpack
 
 from memagent.prompts.ab_answers import ItemDecision, ListDecision, TasteSummary, VisitOpinion, one_line
 from memagent.prompts.prompt import Prompt
 from memagent.prompts.quoting import QUOTED_IS_DATA, Remembered, element, memories_block
+
+T = TypeVar("T")
 
 _TITLE, _LINE, _OVERVIEW = 160, 240, 800  # characters shown of a title, a detail and an overview
 _TOLD = 400  # characters shown of a memory, and of a line of the visit
@@ -72,6 +75,14 @@ class Shown:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
+class Asking(TypedDict, total=False):
+    """How a visitor is asked, see :class:`~memagent.prompts.prompt.Prompt`; ``max_tokens`` is 160 if not given."""
+
+    max_tokens: int
+    temperature: float
+    sample: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What the person knows when they decide: themselves, the visit so far, what they recall, and how tired they are.
@@ -86,8 +97,11 @@ class Situation:
     problem: str = ""
 
 
+_SITE = "a website that recommends things to them"
+_WHY = "Say why in one short sentence"
+
 _PLAY = f"""\
-You play a person who visits a website that recommends things to them, and decide what this person does next. You are \
+You play a person who visits {_SITE}, and decide what this person does next. You are \
 not an assistant, and the website is not yours: nobody is helped by a click. Most people pass over most of what they \
 are shown, open what catches them, and leave when nothing does or when they have had enough; this one follows their \
 own taste, habits and mood.
@@ -108,7 +122,7 @@ opened="yes" marks those that were opened before. The actions:
 - click: open the page of one item, named by its position;
 - next, previous: turn to the next or the previous part of the list;
 - exit: leave the website.
-Say why in one short sentence, how great the interest is from 1 to 5 (for click: in that item; otherwise: in the page \
+{_WHY}, how great the interest is from 1 to 5 (for click: in that item; otherwise: in the page \
 as a whole), and which action it is."""
 
 _ITEM = f"""\
@@ -118,10 +132,10 @@ The page shows one item with all that is known of it. The actions:
 - watch: watch it (or take it, where it is something else); possible once;
 - rate: give it 1 to 5 stars, after watching it, as this person would: most people give all five, and some give one;
 - back: return to the list.
-Say why in one short sentence, how great the interest in this item is from 1 to 5, and which action it is."""
+{_WHY}, how great the interest in this item is from 1 to 5, and which action it is."""
 
 _INTERVIEW = f"""\
-You play a person who has just left a website that recommends things to them, and answer for this person: how \
+You play a person who has just left {_SITE}, and answer for this person: how \
 satisfied they are with what was recommended, and whether they would come again. You are not an assistant, and nobody \
 is pleased by praise.
 
@@ -131,7 +145,7 @@ is pleased by praise.
 and <outcome> how it ended. Take into account whether they found what they like, how soon, and how much they were \
 shown that is not for them: 1 is a waste of time, 5 or 6 is neither good nor bad, 10 could not be better, and most \
 visits are in between.
-Say why in one short sentence, then satisfaction from 1 to 10, and whether they would come again."""
+{_WHY}, then satisfaction from 1 to 10, and whether they would come again."""
 
 _TASTE = f"""\
 You describe what a person likes, so that somebody can choose for them who has never met them.
@@ -154,23 +168,11 @@ def decide_on_list(
     of: int,
     possible: Sequence[str],
     images: Sequence[str] = (),
-    max_tokens: int = 160,
-    temperature: float = 0.0,
-    sample: int = 0,
+    **asking: Unpack[Asking],
 ) -> Prompt[ListDecision]:
     """What the person does on page ``number`` ``of`` so many of the list; ``images``: the posters that items name."""
     page = _nested("page", "\n".join(map(_item, items)), kind="list", number=str(number), of=str(of))
-    return Prompt(
-        name="ab-list",
-        version=VERSIONS["ab-list"],
-        system=_LIST,
-        user=_situation(situation, page, possible),
-        answer=ListDecision,
-        images=tuple(images),
-        max_tokens=max_tokens,
-        temperature=temperature,
-        sample=sample,
-    )
+    return _asked("ab-list", _LIST, _situation(situation, page, possible), ListDecision, images, **asking)
 
 
 def decide_on_item(
@@ -181,46 +183,18 @@ def decide_on_item(
     rated: int | None,
     possible: Sequence[str],
     images: Sequence[str] = (),
-    max_tokens: int = 160,
-    temperature: float = 0.0,
-    sample: int = 0,
+    **asking: Unpack[Asking],
 ) -> Prompt[ItemDecision]:
     """What the person does on the page of an item."""
     given = {} if rated is None else {"rated": str(rated)}
     page = _nested("page", _item(item), kind="item", watched="yes" if watched else "no", **given)
-    return Prompt(
-        name="ab-item",
-        version=VERSIONS["ab-item"],
-        system=_ITEM,
-        user=_situation(situation, page, possible),
-        answer=ItemDecision,
-        images=tuple(images),
-        max_tokens=max_tokens,
-        temperature=temperature,
-        sample=sample,
-    )
+    return _asked("ab-item", _ITEM, _situation(situation, page, possible), ItemDecision, images, **asking)
 
 
-def interview(
-    who: Persona,
-    journal: Sequence[str],
-    outcome: str,
-    *,
-    max_tokens: int = 160,
-    temperature: float = 0.0,
-    sample: int = 0,
-) -> Prompt[VisitOpinion]:
+def interview(who: Persona, journal: Sequence[str], outcome: str, **asking: Unpack[Asking]) -> Prompt[VisitOpinion]:
     """What the person thinks of a visit that is over."""
-    return Prompt(
-        name="ab-interview",
-        version=VERSIONS["ab-interview"],
-        system=_INTERVIEW,
-        user="\n".join((_person(who), _visit(journal), element("outcome", outcome))),
-        answer=VisitOpinion,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        sample=sample,
-    )
+    user = "\n".join((_person(who), _visit(journal), element("outcome", outcome)))
+    return _asked("ab-interview", _INTERVIEW, user, VisitOpinion, **asking)
 
 
 def summarise_taste(
@@ -228,18 +202,8 @@ def summarise_taste(
 ) -> Prompt[TasteSummary]:
     """What a person likes, by what they rated: a line of ``history`` for each item."""
     parts = [element("person", _lines(profile))] if profile else []
-    parts += [
-        element("history", "\n".join(one_line(line, _LINE) for line in history)),
-        element("statistics", statistics),
-    ]
-    return Prompt(
-        name="ab-taste",
-        version=VERSIONS["ab-taste"],
-        system=_TASTE,
-        user="\n".join(parts),
-        answer=TasteSummary,
-        max_tokens=max_tokens,
-    )
+    parts += [element("history", _each(history, _LINE)), element("statistics", statistics)]
+    return _asked("ab-taste", _TASTE, "\n".join(parts), TasteSummary, max_tokens=max_tokens)
 
 
 def are_you_there(sample: int) -> Prompt[str]:
@@ -259,6 +223,15 @@ def energy_in_words(energy: float) -> str:
     return next(words for least, words in ENERGY if energy >= least)
 
 
+def _asked(
+    name: str, system: str, user: str, answer: type[T], images: Sequence[str] = (), **asking: Unpack[Asking]
+) -> Prompt[T]:
+    settings: Asking = {"max_tokens": 160, **asking}
+    return Prompt(
+        name=name, version=VERSIONS[name], system=system, user=user, answer=answer, images=tuple(images), **settings
+    )
+
+
 def _situation(situation: Situation, page: str, possible: Sequence[str]) -> str:
     parts = [_person(situation.who), _visit(situation.journal)]
     if situation.recalled:
@@ -274,38 +247,39 @@ def _situation(situation: Situation, page: str, possible: Sequence[str]) -> str:
 
 def _person(who: Persona) -> str:
     habits = [ACTIVITY[who.activity], DIVERSITY[who.diversity], CONFORMITY[who.conformity]]
-    told = [
-        _lines(who.profile),
-        f"habits: {' '.join(habits)}",
-        f"taste: {one_line(who.taste, _TASTE_TEXT)}" if who.taste else "",
-    ]
+    told = [_lines(who.profile), f"habits: {' '.join(habits)}", _labelled("taste", who.taste, _TASTE_TEXT)]
     return element("person", "\n".join(filter(None, told)))
 
 
 def _visit(journal: Sequence[str]) -> str:
-    return element("visit", "\n".join(one_line(line, _TOLD) for line in journal) or "(it has just begun)")
+    return element("visit", _each(journal, _TOLD) or "(it has just begun)")
+
+
+def _each(lines: Sequence[str], most: int) -> str:
+    return "\n".join(one_line(line, most) for line in lines)
 
 
 def _lines(values: Mapping[str, str]) -> str:
     return "\n".join(f"{one_line(name, _TITLE)}: {one_line(value, _LINE)}" for name, value in values.items())
 
 
+def _labelled(label: str, text: str | None, most: int) -> str:
+    return f"{label}: {one_line(text, most)}" if text else ""
+
+
 def _item(item: Shown) -> str:
-    marks = {
-        "position": str(item.position) if item.position is not None else "",
-        "opened": "yes" if item.opened else "",
-        "picture": str(item.picture) if item.picture is not None else "",
-    }
+    marks = {"position": item.position, "opened": "yes" if item.opened else None, "picture": item.picture}
     rated = f"rating: {item.rating:.1f} of 5, by {item.votes:,}" if item.rating is not None else "rating: none yet"
     told = [
         f"title: {one_line(item.title, _TITLE)}",
         f"genres: {one_line(', '.join(item.genres), _LINE)}" if item.genres else "",
         rated,
-        f"poster: {one_line(item.caption, _LINE)}" if item.caption else "",
-        f"overview: {one_line(item.overview, _OVERVIEW)}" if item.overview else "",
+        _labelled("poster", item.caption, _LINE),
+        _labelled("overview", item.overview, _OVERVIEW),
         _lines(item.details),
     ]
-    return element("item", "\n".join(filter(None, told)), **{name: mark for name, mark in marks.items() if mark})
+    given = {name: str(mark) for name, mark in marks.items() if mark is not None}
+    return element("item", "\n".join(filter(None, told)), **given)
 
 
 def _nested(name: str, inside: str, **marks: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
+from memagent.prompts.ab_answers import one_line
 from memagent.prompts.prompt import Prompt
 from memagent.prompts.quoting import QUOTED_IS_DATA, element
 
@@ -31,8 +32,7 @@ class Listed:
     def line(self) -> str:
         """``Heat (1995), Action / Crime, rated 4``, on one line."""
         parts = [self.title, " / ".join(self.genres), "" if self.rating is None else f"rated {self.rating:g}"]
-        line = " ".join(", ".join(filter(None, parts)).split())
-        return line if len(line) <= _LONGEST else f"{line[:_LONGEST].rstrip()} ..."
+        return one_line(", ".join(filter(None, parts)), _LONGEST)
 
 
 _RANK = f"""\

@@ -19,7 +19,7 @@ from memagent.agents.ab.crew import worked
 from memagent.agents.ab.events import Event, Visit
 from memagent.agents.ab.fatigue import Fatigue
 from memagent.agents.ab.keys import key_of
-from memagent.agents.ab.policy import Draw, Policy, Visitor
+from memagent.agents.ab.policy import Draw, Policy, Showing, Visitor
 from memagent.agents.ab.sandbox import Layout, Sandbox
 from memagent.agents.ab.sequential import Stopping, Watch
 from memagent.agents.ab.session import Leaver, Place, run_visit
@@ -91,6 +91,7 @@ class Experiment:
             "layout": asdict(self.layout),
             "fatigue": asdict(self.fatigue),
             "stopping": asdict(self.stopping) if self.stopping else None,
+            **self._posters(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -186,7 +187,13 @@ class Experiment:
                 **asdict(self.fatigue),
                 "costs": {str(kind): cost for kind, cost in self.fatigue.costs.items()},
             },
+            **self._posters(),
         }
+
+    def _posters(self) -> dict[str, Any]:
+        """What visitors see of posters, as digests; nothing where they see none."""
+        shown = self.policy.shown_of(self.catalogue.items) if isinstance(self.policy, Showing) else {}
+        return {"posters": dict(shown)} if shown else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from memagent.agents.ab.catalogue import Item
 from memagent.agents.ab.pages import Action, Page
 from memagent.agents.ab.users import User
 
@@ -88,3 +89,11 @@ class Policy(Protocol):
 
     def visitor(self, user: User, draw: Draw) -> Visitor:
         """A user as they come to the site of one arm, for all their visits."""
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """A policy that shows its visitors more of an item than the catalogue holds: what is in the pictures it names."""
+
+    def shown_of(self, items: Sequence[Item]) -> Mapping[str, str]:
+        """Digests of it, by what it is; empty where nothing is shown. A run with others is not resumed."""

@@ -128,9 +128,9 @@ def notes(report: ExperimentReport) -> list[str]:
         )
     for arm, tokens in report.extra.get("rankers", {}).items():
         said.append(
-            f"The lists of {arm} were ranked by a language model: {tokens['calls']:,} calls and "
-            f"{tokens['cached_replies']:,} replies kept from before, {tokens['input_tokens']:,} tokens sent and "
-            f"{tokens['output_tokens']:,} received, in the last run of the command."
+            f"The lists of {arm} were ranked by a language model: {tokens['calls']:,} calls, "
+            f"{tokens['input_tokens']:,} tokens sent and {tokens['output_tokens']:,} received, cost "
+            f"{tokens['cost']:g}, {sum(tokens['failed'].values())} calls without an answer, in {tokens['runs']} runs."
         )
     used = report.extra.get("agent")
     return [*said, _played(report, used)] if used else said

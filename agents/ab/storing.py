@@ -132,8 +132,12 @@ def keep(
     place.mkdir(parents=True, exist_ok=True)
     known = place / FACTS
     if known.exists():
-        if _fingerprint(known) != fingerprint:
-            raise InvalidInput(f"{place} holds another experiment", hint="name another folder, or delete this one")
+        there, found = _known(known)
+        if found != fingerprint:
+            raise InvalidInput(
+                f"{place} holds another experiment: {_difference(there, facts)}",
+                hint="name another folder, or delete this one",
+            )
     else:
         with replacing(known, mode=0o666) as temporary:
             text = json.dumps({"fingerprint": fingerprint, **facts}, indent=1, ensure_ascii=False)
@@ -144,11 +148,28 @@ def keep(
     yield runs
 
 
-def _fingerprint(path: Path) -> str:
+def _known(path: Path) -> tuple[dict[str, Any], str]:
+    """What a folder says of its experiment, and the fingerprint."""
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found, str(found["fingerprint"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged", hint="delete the folder and run again") from error
+
+
+def _difference(there: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """What two experiments differ in, as far as the facts tell."""
+    here = json.loads(json.dumps(facts))
+    names = sorted(name for name in here.keys() | there.keys() if there.get(name) != here.get(name))
+    told = [_posters(there, here) if name == "posters" else name for name in names if name != "fingerprint"]
+    return f"with other {', '.join(told) or 'data, arms, users, or settings or model of the policy'}"
+
+
+def _posters(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Which digests of posters are others."""
+    sides = [dict(one.get("posters") or {}) for one in (there, here)]
+    kinds = sorted(kind for kind in sides[0] | sides[1] if sides[0].get(kind) != sides[1].get(kind))
+    return f"posters ({', '.join(kinds)})"
 
 
 def read_events(folder: str | PathLike[str], *, user: str | None = None, arm: str | None = None) -> Iterator[Event]:

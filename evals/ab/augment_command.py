@@ -12,8 +12,6 @@ from memagent.evals.measuring import made_folder, stoppable
 
 if TYPE_CHECKING:
     from memagent.evals.ab.augmenting import Augmentation
-    from memagent.evals.ab.augmenting_config import Augmented
-    from memagent.evals.ab.running import Prepared
 
 EXAMPLE = """
 Example: memagent eval ab-augment --config augment.yaml --out ab-augmented
@@ -41,26 +39,18 @@ def ab_augment(
     (whatever came out), 2 bad input, 3 stopped (the same command resumes).
     """
     with stoppable():
+        from memagent.evals.ab.augmenting import augment
         from memagent.evals.ab.augmenting_config import Augmented
         from memagent.evals.ab.config import read_config
         from memagent.evals.ab.running import prepare
 
         settings = read_config(config, Augmented)
         folder = made_folder(out)
-        prepared = prepare(settings, base=config.parent, cache=cache or folder / "arms", say=_say)
-        result = _made(settings, prepared, folder)
+        prepared = prepare(settings, base=config.parent, cache=cache or folder / "arms", say=_say, out=folder)
+        with prepared.usage.spending():
+            result = augment(settings, prepared, folder, say=_say)
         _write(result, folder)
         _show(result, folder, markdown=markdown)
-
-
-def _made(settings: Augmented, prepared: Prepared, folder: Path) -> Augmentation:
-    from memagent.errors import BudgetExceeded, Stopped
-    from memagent.evals.ab.augmenting import augment
-
-    try:
-        return augment(settings, prepared, folder, say=_say)
-    except BudgetExceeded as error:
-        raise Stopped(error.message, hint="raise the budget, and run the same command to resume") from error
 
 
 def _say(text: str) -> None:

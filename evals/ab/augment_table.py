@@ -57,10 +57,11 @@ def markdown(result: Augmentation) -> str:
 
 def _setting(facts: dict[str, Any]) -> str:
     seeds = ", ".join(map(str, facts["seeds"]))
+    used = f" Language models: {facts['models']}." if "models" in facts else ""
     return (
         f"{facts['data']}: {facts['train']:,} training and {facts['test']:,} test rows; {facts['users']} users of the "
         f"policy {facts['policy']} in {', '.join(facts['arms'])}, with the seeds {seeds}. Liked: a rating of "
-        f"{facts['liked']:g} or more. Filter: the {facts['rank_limit']} best of {facts['reference']}."
+        f"{facts['liked']:g} or more. Filter: the {facts['rank_limit']} best of {facts['reference']}.{used}"
     )
 
 

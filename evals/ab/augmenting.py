@@ -121,6 +121,7 @@ def augment(config: Augmented, prepared: Prepared, folder: Path, *, say: Say) ->
             "rank_limit": settings.rank_limit,
             "liked": settings.liked,
             "seeds": list(settings.seeds),
+            **({"models": used} if (used := prepared.usage.told()) else {}),
         },
         rows=rows,
         comparisons=comparisons,
@@ -161,6 +162,7 @@ class _Study:
         self._settings = settings
         self._parts = prepared.parts
         self._experiment = prepared.experiment
+        self._after = prepared.usage.note
         self._folder = folder
         self._training = Training(dataset=prepared.dataset, ratings=prepared.parts.train)
         recipe = recipe_of(settings.reference.kind, settings.reference.parameters)
@@ -171,7 +173,7 @@ class _Study:
         say(f"simulating with seed {seed}")
         place = self._folder / f"run-{seed}"
         experiment: Experiment = replace(self._experiment, seed=seed, stopping=None)
-        experiment.run(place)
+        experiment.run(place, after=self._after)
         none = np.empty(0, dtype=np.int64)
         found = {NOTHING: Ratings(users=none, items=none, ratings=np.empty(0))}
         limit, liked = self._settings.rank_limit, self._settings.liked

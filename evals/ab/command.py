@@ -49,7 +49,7 @@ def ab(
             return
         settings = read_config(config)
         folder = made_folder(out)
-        prepared = prepare(settings, base=config.parent, cache=cache or folder / "arms", say=_say)
+        prepared = prepare(settings, base=config.parent, cache=cache or folder / "arms", say=_say, out=folder)
         report = run(settings, prepared, folder, say=_say)
         report.write(folder)
         _show(report, folder, markdown=markdown)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from memagent.agents.ab.arms.llm_ranker import LLMRanking
 from memagent.agents.ab.calibration import TARGETS
 from memagent.agents.ab.fatigue import BUDGETS, COSTS
 from memagent.agents.ab.metrics import METRICS
@@ -43,13 +44,52 @@ class SplitBy(_Part):
     data_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
+class Spending(_Part):
+    """See :class:`memagent.llm.meter.Budget`."""
+
+    calls: Annotated[int, Field(ge=0)] | None = None
+    tokens: Annotated[int, Field(ge=0)] | None = None
+    cost: Annotated[float, Field(ge=0)] | None = None
+
+
+class Costing(_Part):
+    """What a million tokens cost; see :class:`memagent.llm.meter.Prices`."""
+
+    input: float
+    output: float
+    cached: float | None = None
+
+
 class ArmOf(_Part):
-    """An arm: ``kind`` and its parameters; ``name`` tells two of a kind apart."""
+    """An arm: ``kind`` and its parameters; ``name`` tells two of a kind apart.
+
+    For ``llm-ranker``, of its model: ``prices``, a ``budget`` of its own beside that of the experiment, ``timeout`` and
+    ``thinking_tokens`` as :class:`memagent.llm.Model` has them. Only the last tells an experiment from another: a run
+    is resumed with more of the others.
+    """
 
     kind: str
     name: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0)] = 0
+    budget: Spending | None = None
+    prices: Costing | None = None
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    thinking_tokens: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def asks(self) -> bool:
+        """A model puts its lists into order."""
+        return self.kind == LLMRanking.kind
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        given = [n for n in ("budget", "prices", "timeout", "thinking_tokens") if getattr(self, n) is not None]
+        if given and not self.asks:
+            raise ValueError(f"{self.kind} asks no model: only {LLMRanking.kind} has {' and '.join(given)}")
+        if self.budget is not None and self.budget.cost is not None and self.prices is None:
+            raise ValueError("a budget of cost needs prices")
+        return self
 
 
 class Page(_Part):
@@ -87,22 +127,6 @@ class Tasting(_Part):
     habits: dict[str, float] = Field(default_factory=dict)
 
 
-class Spending(_Part):
-    """See :class:`memagent.llm.meter.Budget`."""
-
-    calls: Annotated[int, Field(ge=0)] | None = None
-    tokens: Annotated[int, Field(ge=0)] | None = None
-    cost: Annotated[float, Field(ge=0)] | None = None
-
-
-class Costing(_Part):
-    """What a million tokens cost; see :class:`memagent.llm.meter.Prices`."""
-
-    input: float
-    output: float
-    cached: float | None = None
-
-
 class Played(_Part):
     """The policy whose visitors are played by a language model.
 
@@ -137,16 +161,22 @@ class Played(_Part):
     prices: Costing | None = None
     captioner_prices: Costing | None = None
 
+    @property
+    def unpriced(self) -> list[str]:
+        """The fields that a budget of cost needs."""
+        models = (("prices", self.model), ("captioner_prices", self.captioner))
+        return [name for name, model in models if model is not None and getattr(self, name) is None]
+
     @model_validator(mode="after")
     def _priced(self) -> Self:
-        if self.budget is not None and self.budget.cost is not None:
-            wanting = [
-                name
-                for name, model in (("prices", self.model), ("captioner_prices", self.captioner))
-                if model is not None and getattr(self, name) is None
-            ]
-            if wanting:
-                raise ValueError(f"a budget of cost needs {' and '.join(wanting)}")
+        if self.budget is not None and self.budget.cost is not None and self.unpriced:
+            raise ValueError(f"a budget of cost needs {' and '.join(self.unpriced)}")
+        return self
+
+    @model_validator(mode="after")
+    def _captioned(self) -> Self:
+        if self.visuals == "caption" and self.captioner is None and self.captions is None:
+            raise ValueError("visuals caption needs a captioner, or captions")
         return self
 
 
@@ -159,7 +189,7 @@ class Stop(_Part):
 
 
 class Config(_Part):
-    """An experiment. The first arm is the baseline."""
+    """An experiment. The first arm is the baseline. ``budget`` bounds all models that have a part in it together."""
 
     title: str = "A/B test in the sandbox"
     data: Data
@@ -177,6 +207,7 @@ class Config(_Part):
     stopping: Stop | None = None
     position_check: bool = False
     offline: bool = True
+    budget: Spending | None = None
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -195,6 +226,15 @@ class Config(_Part):
     def _kind_of_policy(cls, policy: Any) -> Any:
         """Without a kind it is the one without a language model."""
         return {"kind": "taste", **policy} if isinstance(policy, dict) else policy
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if self.budget is not None and self.budget.cost is not None:
+            wanting = [f"policy.{name}" for name in (self.policy.unpriced if self.policy.kind == "agent" else ())]
+            wanting += [f"prices of the arm {arm.name or arm.kind}" for arm in self.arms if arm.asks and not arm.prices]
+            if wanting:
+                raise ValueError(f"a budget of cost needs {' and '.join(wanting)}")
+        return self
 
     @field_validator("primary")
     @classmethod

@@ -15,10 +15,10 @@ from memagent.agents.ab.agent.settings import AgentSettings
 from memagent.agents.ab.taste import Habits, TastePolicy
 from memagent.encoders import load_encoder
 from memagent.encoders.cache import CachedEncoder
-from memagent.errors import UnknownName
+from memagent.errors import DataError, UnknownName
 from memagent.evals.specs import parse_specs
 from memagent.llm.cache import ReplyCache
-from memagent.llm.meter import Budget, Meter, Prices
+from memagent.llm.meter import Budget, Prices
 from memagent.llm.model import Model
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from memagent.agents.ab.ratings import Dataset, Split
     from memagent.encoders.port import Encoder
-    from memagent.evals.ab.config import Config, Costing, Played
+    from memagent.evals.ab.config import ArmOf, Config, Costing, Played, Spending
+    from memagent.evals.ab.usage import Usage
+    from memagent.llm.meter import Meter
 
 REPLIES, CAPTIONS = "replies.sqlite", "captions.jsonl"
 VECTORS = "embeddings.sqlite"
@@ -57,12 +59,23 @@ def taste_policy(config: Config, dataset: Dataset, parts: Split) -> TastePolicy:
     return TastePolicy.fitted(dataset, parts.validation, habits=Habits(**given), seed=config.seed)
 
 
-def agent_policy(played: Played, dataset: Dataset, parts: Split, *, base: Path, cache: Path | None) -> AgentPolicy:
+def ranking_models(arm: ArmOf, cache: Path | None, usage: Usage) -> Callable[[str], Model]:
+    """Makes the model that an arm names to put its lists into order; ``usage`` counts it."""
+    if not arm.asks:
+        return models_in(cache)
+    meter = usage.ranker(arm.name or arm.kind, budget_of(arm.budget))
+    options = arm.model_dump(include={"timeout", "thinking_tokens"}, exclude_none=True)
+    return models_in(cache, prices=_prices(arm.prices), meter=meter, **options)
+
+
+def agent_policy(
+    played: Played, dataset: Dataset, parts: Split, *, base: Path, cache: Path | None, usage: Usage
+) -> AgentPolicy:
     """Visitors played by a model; connects to it where ``visuals`` are auto or pictures.
 
-    ``base``: what paths of the file are relative to. They remember the training part.
+    ``base``: what paths of the file are relative to. They remember the training part. ``usage`` counts their calls.
     """
-    meter = Meter(Budget(**played.budget.model_dump()) if played.budget else None)
+    meter = usage.visitors(budget_of(played.budget))
     make = models_in(
         cache, prices=_prices(played.prices), meter=meter, concurrency=played.concurrency, timeout=played.timeout,
         thinking_tokens=played.thinking_tokens,
@@ -77,7 +90,7 @@ def agent_policy(played: Played, dataset: Dataset, parts: Split, *, base: Path, 
         **played.model_dump(include={"summary", "history", "recalled", "journal", "max_tokens", "temperature"}),
     )
     retriever = parse_specs([played.retriever])[0].retriever
-    return AgentPolicy(
+    policy = AgentPolicy(
         model,
         Histories(dataset, parts.train),
         settings=settings,
@@ -85,6 +98,8 @@ def agent_policy(played: Played, dataset: Dataset, parts: Split, *, base: Path, 
         posters=posters,
         name=f"agent, {named(model, played.model)}",
     )
+    usage.played_by(policy)
+    return policy
 
 
 def named(model: Model, given: str) -> str:
@@ -117,6 +132,11 @@ def _with_posters(memory: LongTermMemory, played: Played, posters: PosterSource 
     return VisualMemory(memory, PosterVectors(posters, CLIP(played.poster_memory)))
 
 
+def budget_of(given: Spending | None) -> Budget | None:
+    """The budget that a file gives."""
+    return Budget(**given.model_dump()) if given else None
+
+
 def _prices(given: Costing | None) -> Prices | None:
     return Prices(**given.model_dump()) if given else None
 
@@ -129,6 +149,8 @@ def _posters(played: Played, base: Path, cache: Path | None, meter: Meter) -> Po
         from memagent.agents.ab.agent.captions import Captions
 
         path = base / played.captions if played.captions else cache / CAPTIONS if cache else None
+        if played.captioner is None and path is not None and not path.exists():
+            raise DataError(f"there is no file of captions {path}", hint="see its path, or name a captioner")
         make = models_in(cache, prices=_prices(played.captioner_prices), meter=meter)
         captioner = Captions(make(played.captioner) if played.captioner else None, path=path)
     files = PosterFiles(

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from memagent.agents.ab.agent.policy import LIMITS as AGENT_LIMITS
-from memagent.agents.ab.agent.policy import AgentPolicy
 from memagent.agents.ab.arms.llm_ranker import LLMRanker
 from memagent.agents.ab.arms.port import Arm
 from memagent.agents.ab.arms.registry import arm_of
@@ -29,10 +28,10 @@ from memagent.agents.ab.synthetic import synthetic
 from memagent.agents.ab.tables import load_tables
 from memagent.agents.ab.taste import TastePolicy
 from memagent.agents.ab.users import User, users_of
-from memagent.errors import BudgetExceeded, InvalidInput, Stopped, UnknownName
+from memagent.errors import InvalidInput, UnknownName
 from memagent.evals.ab.config import Calibrating, Config, Data
 from memagent.evals.ab.place_check import with_places
-from memagent.evals.ab.policies import agent_policy, models_in, taste_policy
+from memagent.evals.ab.policies import agent_policy, budget_of, ranking_models, taste_policy
 from memagent.evals.ab.usage import Usage
 
 Say = Callable[[str], None]
@@ -44,23 +43,34 @@ RUN, REVERSED = "run", "run-reversed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """Everything that an experiment needs, trained and calibrated."""
+    """Everything that an experiment needs, trained and calibrated. ``usage`` counts what its models use."""
 
     dataset: Dataset
     parts: Split
     experiment: Experiment
     extra: dict[str, Any]
+    usage: Usage
 
 
-def prepare(config: Config, *, base: Path, cache: Path | None, say: Say) -> Prepared:
-    """Load, split, train and calibrate. ``base``: what paths of the file are relative to."""
+def prepare(config: Config, *, base: Path, cache: Path | None, say: Say, out: Path | None = None) -> Prepared:
+    """Load, split, train and calibrate. ``base``: what paths of the file are relative to.
+
+    ``out``: the folder in which is written down what models use. Raises Stopped where a budget is spent already here:
+    a calibration asks an arm whose lists a model ranks.
+    """
+    usage = Usage(out, budget_of(config.budget))
+    with usage.spending():
+        return _prepared(config, base, cache, say, usage)
+
+
+def _prepared(config: Config, base: Path, cache: Path | None, say: Say, usage: Usage) -> Prepared:
     say(f"reading {config.data.kind}")
     dataset = load(config.data, base)
     parts = split(dataset.ratings, by=config.split.by, seed=config.split.seed, data_share=config.split.data_share)
     training = Training(dataset=dataset, ratings=parts.train)
-    arms = _arms(config, training, cache, say)
+    arms = _arms(config, training, cache, say, usage)
     played = config.policy if config.policy.kind == "agent" else None
-    policy = agent_policy(played, dataset, parts, base=base, cache=cache) if played else None
+    policy = agent_policy(played, dataset, parts, base=base, cache=cache, usage=usage) if played else None
     if policy is None or config.calibrate:
         say("fitting tastes")
         tastes = taste_policy(config, dataset, parts)
@@ -77,7 +87,7 @@ def prepare(config: Config, *, base: Path, cache: Path | None, say: Say) -> Prep
         fatigue=Fatigue(**config.fatigue.model_dump()),
         visits=config.visits,
         stopping=Stopping(metric=config.primary, **config.stopping.model_dump()) if config.stopping else None,
-        label=f"{config.model_dump_json(include={'data', 'split', 'arms'})} {parts.train.fingerprint()}",
+        label=_label(config, parts.train),
         block=1 if played else BLOCK,
         concurrency=played.concurrency if played else 1,
     )
@@ -85,10 +95,20 @@ def prepare(config: Config, *, base: Path, cache: Path | None, say: Say) -> Prep
     if config.calibrate:
         say("calibrating fatigue")
         experiment, extra = _calibrated(config.calibrate, experiment, others, tastes)
-    return Prepared(dataset=dataset, parts=parts, experiment=experiment, extra=extra)
+    return Prepared(dataset=dataset, parts=parts, experiment=experiment, extra=extra, usage=usage)
 
 
-def _arms(config: Config, training: Training, cache: Path | None, say: Say) -> list[Arm]:
+def _label(config: Config, train: Ratings) -> str:
+    """Data, split and arms, without what may be raised when a run goes on."""
+    left_out = {
+        number: {"budget", "prices", "timeout"} | ({"thinking_tokens"} if arm.thinking_tokens is None else set())
+        for number, arm in enumerate(config.arms)
+    }
+    told = config.model_dump_json(include={"data", "split", "arms"}, exclude={"arms": left_out})
+    return f"{told} {train.fingerprint()}"
+
+
+def _arms(config: Config, training: Training, cache: Path | None, say: Say, usage: Usage) -> list[Arm]:
     arms: list[Arm] = []
     for arm in config.arms:
         say(f"training {arm.name or arm.kind}")
@@ -99,7 +119,7 @@ def _arms(config: Config, training: Training, cache: Path | None, say: Say) -> l
             name=arm.name,
             seed=arm.seed,
             cache=cache,
-            model=models_in(cache),
+            model=ranking_models(arm, cache, usage),
         )
         arms.append(made)
     return arms
@@ -109,21 +129,13 @@ def run(config: Config, prepared: Prepared, folder: Path, *, say: Say) -> Experi
     """Run, resuming what the folder holds, and compare."""
     experiment = prepared.experiment
     say(f"{len(experiment.users)} users in {len(experiment.arms)} arms")
-    policy = experiment.policy
-    usage = Usage(policy, folder) if isinstance(policy, AgentPolicy) else None
-    try:
-        outcome, turned = _ran(config, experiment, folder, say, after=usage.note if usage else None)
-    except BudgetExceeded as error:
-        raise Stopped(error.message, hint="raise the budget, and run the same command to resume") from error
-    finally:
-        if usage:
-            usage.note()
-    extra = dict(prepared.extra) | ({"agent": usage.facts()} if usage else {})
     offline = {}
-    if config.offline and len(prepared.parts.test):
-        say("evaluating offline")
-        offline = _offline(prepared)
-    extra |= _rankers(experiment)
+    with prepared.usage.spending():
+        outcome, turned = _ran(config, experiment, folder, say, after=prepared.usage.note)
+        if config.offline and len(prepared.parts.test):
+            say("evaluating offline")
+            offline = _offline(prepared)
+    extra = dict(prepared.extra) | prepared.usage.facts()
     report = report_of(
         outcome,
         primary=config.primary,
@@ -133,7 +145,7 @@ def run(config: Config, prepared: Prepared, folder: Path, *, say: Say) -> Experi
         offline=offline,
         extra=extra,
     )
-    if isinstance(policy, AgentPolicy):
+    if "agent" in extra:
         report = replace(report, limits=(*report.limits, *AGENT_LIMITS))
     if len(offline) > 1:
         simulated = [arm.metrics.get(config.primary, {}).get("mean", 0.0) for arm in report.arms]
@@ -145,7 +157,7 @@ def run(config: Config, prepared: Prepared, folder: Path, *, say: Say) -> Experi
 
 
 def _ran(
-    config: Config, experiment: Experiment, folder: Path, say: Say, *, after: Callable[[], None] | None
+    config: Config, experiment: Experiment, folder: Path, say: Say, *, after: Callable[[], None]
 ) -> tuple[Outcome, Outcome | None]:
     """The experiment, and with reversed pages if they were asked for."""
     outcome = experiment.run(folder / RUN, after=after)
@@ -211,12 +223,6 @@ def _calibrated(
         "users": dict(found.users),
     }
     return replace(experiment, fatigue=found.fatigue), {"calibration": facts}
-
-
-def _rankers(experiment: Experiment) -> dict[str, Any]:
-    """What models that rank have used in this process, by arm."""
-    used_by = {arm.name: arm.model.meter.totals().as_dict() for arm in experiment.arms if isinstance(arm, LLMRanker)}
-    return {"rankers": used_by} if used_by else {}
 
 
 def _offline(prepared: Prepared) -> dict[str, dict[str, float]]:

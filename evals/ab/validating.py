@@ -27,7 +27,7 @@ from memagent.agents.ab.validation.order import order
 from memagent.agents.ab.validation.report import ValidationReport
 from memagent.agents.ab.validation.setting import Setting
 from memagent.agents.ab.validation.shares import data_shares
-from memagent.errors import BudgetExceeded, ModelTimeout, ModelUnavailable, Stopped, UnknownName
+from memagent.errors import ModelTimeout, ModelUnavailable, Stopped, UnknownName
 from memagent.evals.ab.running import Prepared, Say, prepare
 from memagent.evals.ab.validating_config import ANGLES, Validation
 
@@ -103,7 +103,7 @@ class Suite:
 
     def _alignment(self) -> list[Finding]:
         wanted = self.config.alignment
-        judge = judge_of(self.setting.experiment.policy)
+        judge = judge_of(self.setting.experiment.policy, after=self.prepared.usage.note)
         parts = self._held_out(wanted.parts)
         return [alignment(self.setting, judge, parts, users=wanted.users, ratios=wanted.ratios, items=wanted.items)]
 
@@ -139,7 +139,7 @@ class Suite:
 
 def suite_of(config: Validation, folder: Path, *, base: Path, cache: Path, say: Say) -> Suite:
     """Load, split and train; logs go to a folder in ``folder``."""
-    prepared = prepare(config, base=base, cache=cache, say=say)
+    prepared = prepare(config, base=base, cache=cache, say=say, out=folder)
     everybody = users_of(prepared.dataset, prepared.parts.train)
     mixed = np.random.default_rng([config.seed, _MIXED]).permutation(len(everybody)).tolist()
     setting = Setting(
@@ -150,6 +150,7 @@ def suite_of(config: Validation, folder: Path, *, base: Path, cache: Path, say: 
         folder=folder / _LOGS,
         cache=cache,
         say=say,
+        after=prepared.usage.note,
     )
     return Suite(config=config, prepared=prepared, setting=setting, base=base)
 
@@ -160,9 +161,8 @@ def report_on(suite: Suite, angles: Sequence[str]) -> ValidationReport:
     Raises Stopped where the policy's budget is spent, or its model does not answer.
     """
     try:
-        found = [finding for angle in ANGLES if angle in angles for finding in suite.run(angle)]
-    except BudgetExceeded as error:
-        raise Stopped(error.message, hint="raise the budget, and run the same command to resume") from error
+        with suite.prepared.usage.spending():
+            found = [finding for angle in ANGLES if angle in angles for finding in suite.run(angle)]
     except (ModelUnavailable, ModelTimeout) as error:
         raise Stopped(error.message, hint="see to its server, and run the same command to resume") from error
     setting, experiment = suite.setting, suite.setting.experiment
@@ -172,6 +172,7 @@ def report_on(suite: Suite, angles: Sequence[str]) -> ValidationReport:
         "policy": experiment.policy.name,
         "arms": ", ".join(arm.name for arm in experiment.arms),
         "seed": setting.seed,
+        **({"models": used} if (used := suite.prepared.usage.told()) else {}),
     }
     return ValidationReport(title=suite.config.title, facts=facts, findings=found)
 
@@ -187,8 +188,11 @@ def chosen_angles(text: str | None) -> list[str]:
     return names or list(ANGLES)
 
 
-def judge_of(policy: Policy) -> Judge:
-    """Who says yes or no as this policy's users would. Raises UnknownName for a policy that nothing is known of."""
+def judge_of(policy: Policy, *, after: Callable[[], None] = lambda: None) -> Judge:
+    """Who says yes or no as this policy's users would; a model calls ``after`` on its way.
+
+    Raises UnknownName for a policy that nothing is known of.
+    """
     if isinstance(policy, TastePolicy):
         return TasteJudge(policy=policy)
     from memagent.agents.ab.agent.policy import AgentPolicy
@@ -202,4 +206,4 @@ def judge_of(policy: Policy) -> Judge:
         habits = (DIVERSITY[who.diversity], CONFORMITY[who.conformity])
         return Described(profile=dict(who.profile), habits=habits, taste=who.taste)
 
-    return ModelJudge(policy.model, describe, name=policy.name)
+    return ModelJudge(policy.model, describe, name=policy.name, after=after)

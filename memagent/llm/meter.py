@@ -106,11 +106,14 @@ class Totals:
 class Meter:
     """Counts calls, tokens and cost of one run, and holds them to its budget. Safe from several threads.
 
-    Several models may share a meter (a reader and a judge under one budget), each with prices of its own.
+    Several models may share a meter (a reader and a judge under one budget), each with prices of its own. ``within``:
+    a meter that counts all that this one counts, and whose budget holds beside this one's: so parts of a run can be
+    told apart under one budget.
     """
 
-    def __init__(self, budget: Budget | None = None) -> None:
+    def __init__(self, budget: Budget | None = None, *, within: Meter | None = None) -> None:
         self.budget = budget or Budget()
+        self._within = within
         self._lock = threading.Lock()
         self._counts: dict[str, Counter[str]] = {
             name: Counter() for name in ("malformed", "repaired", "retried", "failed", "by_prompt")
@@ -142,12 +145,18 @@ class Meter:
         if self.budget.cost is not None and prices is None:
             raise InvalidInput("a budget in money needs prices", hint="pass prices=Prices(input=..., output=...)")
         size = len(text.encode("utf-8", "surrogatepass"))
-        with self._lock:
-            usage = Usage(input=int(size / self._bytes_per_token) + _TEMPLATE, output=max_tokens)
-            needed = _Held(calls=1, tokens=usage.input + usage.output, cost=prices.cost(usage) if prices else 0.0)
-            self._refuse_beyond(needed)
-            self._held += needed
-        return Reservation(self, needed, size, prices)
+        outer = self._within.reserve(text, max_tokens, prices) if self._within else None
+        try:
+            with self._lock:
+                usage = Usage(input=int(size / self._bytes_per_token) + _TEMPLATE, output=max_tokens)
+                needed = _Held(calls=1, tokens=usage.input + usage.output, cost=prices.cost(usage) if prices else 0.0)
+                self._refuse_beyond(needed)
+                self._held += needed
+        except BudgetExceeded:
+            if outer:
+                outer.release()
+            raise
+        return Reservation(self, needed, size, prices, outer)
 
     def _refuse_beyond(self, needed: _Held) -> None:
         limit, used = self.budget, self._usage.input + self._usage.output
@@ -167,10 +176,15 @@ class Meter:
         """Count one event: ``malformed``, ``repaired``, ``retried`` or ``failed``."""
         with self._lock:
             self._counts[what][name] += 1
+        if self._within:
+            self._within.count(what, name)
 
     def count_cached(self, usage: Usage) -> None:
         """Count a reply that came from the cache."""
-        note(usage, cached=True)
+        if self._within:
+            self._within.count_cached(usage)
+        else:
+            note(usage, cached=True)
         with self._lock:
             self._cached += 1
             self._saved += usage
@@ -180,7 +194,8 @@ class Meter:
             self._held -= held
             if spent is None:
                 return
-            note(spent.usage, cached=False)
+            if not self._within:  # the outermost tells it, once
+                note(spent.usage, cached=False)
             self._calls += 1
             self._usage += spent.usage
             self._cost += spent.prices.cost(spent.usage) if spent.prices else 0.0
@@ -216,18 +231,25 @@ class _Spent:
 class Reservation:
     """What is set aside for one call, until :meth:`spend` or :meth:`release`, whichever comes first."""
 
-    def __init__(self, meter: Meter, held: _Held, size: int, prices: Prices | None) -> None:
+    def __init__(
+        self, meter: Meter, held: _Held, size: int, prices: Prices | None, outer: Reservation | None = None
+    ) -> None:
         self._meter = meter
+        self._outer = outer
         self._held: _Held | None = held
         self._size = size
         self._prices = prices
 
     def spend(self, usage: Usage, *, label: str, seconds: float) -> None:
         """The call was answered and took this much."""
+        if self._outer:
+            self._outer.spend(usage, label=label, seconds=seconds)
         self._settle(_Spent(usage=usage, prices=self._prices, seconds=seconds, label=label, size=self._size))
 
     def release(self) -> None:
         """The call was not answered."""
+        if self._outer:
+            self._outer.release()
         self._settle(None)
 
     def _settle(self, spent: _Spent | None) -> None:

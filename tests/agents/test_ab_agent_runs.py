@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,14 +11,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ab_agent_examples
 import pytest
 from ab_agent_examples import experiment, fond_of, part, policy, resumable, said
 from ab_examples import CATALOGUE, IDS, FixedArm, Scripted, act, click, people
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from memagent.agents.ab.agent import AgentPolicy
 from memagent.agents.ab.crew import going_on, worked
 from memagent.agents.ab.experiment import Experiment
 from memagent.agents.ab.fatigue import Fatigue
@@ -26,9 +29,18 @@ from memagent.agents.ab.report import report_of
 from memagent.agents.ab.sandbox import Layout
 from memagent.agents.ab.sequential import Stopping
 from memagent.agents.ab.storing import read_events
-from memagent.errors import BudgetExceeded, InvalidInput, ModelRefused, ModelTimeout, ModelUnavailable, Stopped
+from memagent.errors import (
+    BudgetExceeded,
+    DataError,
+    InvalidInput,
+    ModelRefused,
+    ModelTimeout,
+    ModelUnavailable,
+    Stopped,
+)
 from memagent.evals.ab.usage import Usage
 from memagent.llm import Budget, Prompt
+from memagent.prompts.ab import are_you_there
 from memagent.testing import ScriptedModel
 
 Reply = Callable[[Prompt[Any]], Any]
@@ -48,13 +60,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_many_users_at_once_leave_the_same_log(whole: Path, tmp_path: Path) -> None:
-    lock, under_way, most = threading.Lock(), [0], [0]
+    lock, overlap, under_way, most = threading.Lock(), threading.Event(), [0], [0]
     reply = fond_of("War")
 
     def slow(prompt: Prompt[Any]) -> Any:
         with lock:
             under_way[0] += 1
             most[0] = max(most[0], under_way[0])
+            if most[0] >= 2:
+                overlap.set()
+        overlap.wait(60)  # until a second call has begun, however late that is
         time.sleep(0.002)
         with lock:
             under_way[0] -= 1
@@ -196,23 +211,77 @@ def test_a_model_that_always_leaves_or_never_stops_is_reported(tmp_path: Path) -
 
 
 def test_what_is_used_is_written_down_while_a_run_goes_on(tmp_path: Path) -> None:
-    def played(by: AgentPolicy) -> list[int]:
-        usage, calls = Usage(by, tmp_path), []
+    def played() -> list[int]:
+        usage, calls = Usage(tmp_path), []
+        by = policy(ScriptedModel(fond_of("War"), meter=usage.visitors()))
+        usage.played_by(by)
 
         def after() -> None:
             usage.note()
-            calls.append(usage.facts()["calls"])
+            calls.append(usage.facts()["agent"]["calls"])
 
         experiment(by, users=3, layout=Layout(max_pages=1)).run(after=after)
         return calls
 
-    first = played(policy(ScriptedModel(fond_of("War"))))
+    first = played()
     assert sorted(set(first)) == first
-    second = played(policy(ScriptedModel(fond_of("War"))))
+    second = played()
     assert second == [first[-1] + calls for calls in first]  # as if the first process had been killed here
-    again = Usage(policy(ScriptedModel([])), tmp_path)
+    again = Usage(tmp_path)
+    again.visitors()
     again.note()  # nothing was used
-    assert (again.facts()["runs"], again.facts()["calls"]) == (2, second[-1])
+    assert (again.facts()["agent"]["runs"], again.facts()["agent"]["calls"]) == (2, second[-1])
+
+
+def test_what_an_earlier_version_wrote_down_counts_and_what_is_damaged_is_named(tmp_path: Path) -> None:
+    counts: dict[str, Any] = {
+        "malformed": {},
+        "retried": {},
+        "failed": {"ModelRefused": 1},
+        "summaries": {"counted": 3},
+    }
+    row = {**dict.fromkeys(("input_tokens", "output_tokens", "prefix_cached_tokens", "cost", "seconds"), 1), "calls": 7}
+    path = tmp_path / "usage.jsonl"
+    path.write_text(json.dumps({**row, **counts}) + "\n", encoding="utf-8")
+    usage = Usage(tmp_path)
+    model = ScriptedModel(["yes"], meter=usage.visitors())
+    ranking = ScriptedModel(["yes", "yes"], meter=usage.ranker("ranked"))
+    for one in (model, ranking, ranking):
+        one.ask(are_you_there(0))
+    usage.note()
+    found = usage.facts()
+    assert (found["agent"]["calls"], found["agent"]["runs"], found["agent"]["summaries"]) == (8, 2, {"counted": 3})
+    assert (found["rankers"]["ranked"]["calls"], found["rankers"]["ranked"]["runs"]) == (2, 1)
+    assert [json.loads(line)["calls"] for line in path.read_text(encoding="utf-8").splitlines()] == [7, 3]
+    assert "ranked 2 calls" in usage.told()
+    path.write_text('{"calls": 1}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="damaged"):
+        Usage(tmp_path)
+
+
+_COUNTED = st.fixed_dictionaries(
+    dict.fromkeys(("input_tokens", "output_tokens", "prefix_cached_tokens", "cost", "seconds", "calls"), st.integers())
+    | dict.fromkeys(("malformed", "retried", "failed"), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2))
+)
+_ODD = st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda s: st.dictionaries(st.text(max_size=3), s))
+_PART = _COUNTED | _ODD | st.builds(lambda row, name, odd: {**row, name: odd}, _COUNTED, st.sampled_from(
+    ["calls", "cost", "failed", "summaries", "visitors", "rankers"]), _ODD)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(_PART | st.builds(lambda row, part: {**row, "visitors": part, "rankers": {"r": part}}, _COUNTED, _PART))
+)
+def test_whatever_the_lines_of_usage_are_they_are_counted_or_refused(rows: list[Any]) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "usage.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+        try:
+            usage = Usage(Path(folder))
+        except DataError:
+            return
+        usage.visitors()
+        usage.ranker("r")
+        assert usage.told().startswith("visitors ")
 
 
 def test_results_come_in_the_order_of_the_tasks_and_an_error_after_those_before_it() -> None:
@@ -247,9 +316,9 @@ def test_work_that_is_not_wanted_any_more_finds_out() -> None:
 
     made = worked(work, range(9), threads=2)
     assert next(made) == 0
-    assert begun.wait(5)
+    assert begun.wait(60)
     made.close()
-    assert ended.wait(5)
+    assert ended.wait(60)
     going_on()  # outside of any crew nothing is ever stopped
 
 

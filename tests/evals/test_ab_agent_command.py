@@ -94,6 +94,7 @@ def test_an_augmentation_whose_budget_is_spent_is_stopped_and_can_be_resumed(tmp
         ("{kind: agent}", "model: Field required"),
         ("{kind: robot}", "policy"),
         ("{kind: agent, model: x, visuals: film}", "visuals"),
+        ("{kind: agent, model: x, visuals: caption}", "needs a captioner, or captions"),
         ("{kind: agent, model: x, concurrency: 0}", "concurrency"),
         ("{model: x}", "model"),
         ("{kind: agent, model: x, budget: {cost: 1}}", "needs prices"),

@@ -53,9 +53,9 @@ def reply(body: dict[str, Any]) -> str:
     return f"<answer>{json.dumps(said)}</answer>"
 
 
-def run(folder: Path, model: Fake, ranker: Fake, more: str) -> Any:
+def run(folder: Path, model: Fake, ranker: Fake, more: str, *, colour: str = "red") -> Any:
     made = io.BytesIO()
-    Image.new("RGB", (40, 60), "red").save(made, "PNG")
+    Image.new("RGB", (40, 60), colour).save(made, "PNG")
     (folder / "red.png").write_bytes(made.getvalue())
     (folder / "broken.png").write_bytes(made.getvalue()[:90])
     posters = ["red.png", "broken.png", "gone.png", "", "red.png", "red.png", "red.png", "red.png"]
@@ -87,6 +87,9 @@ def test_a_vision_model_sees_the_posters_and_a_ranker_is_asked_once_for_each_lis
         assert run(tmp_path, fake, ranker, "visuals: auto").exit_code == 0
         assert len(asked(fake, 'kind="list"')) == len(pages)
         assert len(ranker.requests) - before <= 3  # what finds out what the server can do
+        other = run(tmp_path, fake, ranker, "visuals: auto", colour="blue")
+        assert other.exit_code == 2
+        assert "with other posters (pictures)" in " ".join(other.output.split())
     for page in pages:
         text = text_of(page["messages"][1])
         assert len(pictures_of(page)) == text.count(' picture="')
@@ -97,7 +100,7 @@ def test_a_vision_model_sees_the_posters_and_a_ranker_is_asked_once_for_each_lis
     assert first["extra"]["rankers"]["ranked"]["calls"] == len(lists)
     assert first["extra"]["agent"]["posters"]["no poster"] == 1
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["extra"]["rankers"]["ranked"]["calls"] == 0
+    assert report["extra"]["rankers"] == first["extra"]["rankers"]  # of both runs, and the second asked nothing
     assert [arm["name"] for arm in report["arms"]] == ["popularity", "ranked"]
     assert report["arms"][1]["faults"]["reranked_missing"] >= 3
     assert any("left out items in 3 of 3 visits" in text for text in report["warnings"])
@@ -119,6 +122,7 @@ def test_a_model_that_only_reads_is_given_captions_that_another_one_has_written(
     assert report["extra"]["agent"]["calls"] == len(asked(reads, "<person>")) - len(asked(reads, "<candidates>")) + len(
         captions
     )
+    assert set(report["facts"]["posters"]) == {"captions", "pictures"}
     titles = [text_of(one["messages"][1]) for one in captions]
     assert len(titles) == len(set(titles)) > 0
     assert all(len(pictures_of(one)) == 1 for one in captions)
@@ -126,6 +130,8 @@ def test_a_model_that_only_reads_is_given_captions_that_another_one_has_written(
 
 def test_pictures_for_a_model_that_only_reads_are_refused_before_anything_runs(tmp_path: Path) -> None:
     with serving(Fake(reply=reply, guides=False)) as reads:
+        refused = run(tmp_path, reads, reads, "visuals: caption, captions: nowhere.jsonl")
+        assert (refused.exit_code, "no file of captions" in refused.output) == (2, True)
         refused = run(tmp_path, reads, reads, "visuals: image")
     assert refused.exit_code != 0
     assert "does not see pictures" in refused.output.replace("\n", " ")

@@ -314,6 +314,32 @@ def test_one_meter_serves_several_models() -> None:
     assert meter.totals().calls == 3
 
 
+def test_a_part_of_a_run_is_counted_apart_in_the_budget_of_the_whole_and_in_its_own(tmp_path: Path) -> None:
+    whole = Meter(Budget(calls=4))
+    own, other = Meter(Budget(calls=2), within=whole), Meter(within=whole)
+    reader = ScriptedModel(["a", "b", "perhaps", ""], meter=own, cache=tmp_path)
+    judge = ScriptedModel(["c", "d", "e"], meter=other)
+    with tally() as told:
+        reader.ask(TEXT)
+        reader.ask(TEXT)
+    assert (told.calls, told.cached) == (1, 1)  # not once for each meter
+    reader.ask(Prompt(name="x", version=1, system="", user="else"))
+    with pytest.raises(BudgetExceeded, match="budget of 2 calls"):
+        reader.ask(Prompt(name="x", version=1, system="", user="more"))
+    judge.ask(TEXT)
+    judge.ask(TEXT)  # what the reader was refused is not held in the whole
+    with pytest.raises(BudgetExceeded, match="budget of 4 calls"):
+        judge.ask(TEXT)
+    totals = whole.totals()
+    assert (totals.calls, totals.cached, own.totals().calls, other.totals().calls) == (4, 1, 2, 2)
+    assert totals.usage == own.totals().usage + other.totals().usage
+    refusing = ScriptedModel([ModelRefused("no")], meter=Meter(within=Meter(Budget(calls=1))))
+    with pytest.raises(ModelRefused):
+        refusing.ask(TEXT)
+    assert refusing.meter.totals().failed
+    reader.close()
+
+
 @pytest.mark.parametrize("limit", [{"calls": -1}, {"tokens": -5}, {"cost": float("nan")}])
 def test_a_budget_below_nothing_is_refused(limit: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
@@ -382,17 +408,25 @@ def numbered(count: int) -> list[Prompt[str]]:
 
 
 class Watched:
-    """Answers with the prompt, and notes how many did so at once."""
+    """Answers with the prompt, and notes how many did so at once.
 
-    def __init__(self, fails: int | None = None) -> None:
+    The first calls wait until ``wanted`` are under way, however late some of them begin.
+    """
+
+    def __init__(self, fails: int | None = None, wanted: int = 1) -> None:
         self.lock = threading.Lock()
         self.running = self.most = 0
         self.fails = fails
+        self.wanted = wanted
+        self.together = threading.Event()
 
     def __call__(self, prompt: Prompt[Any]) -> str | ModelError:
         with self.lock:
             self.running += 1
             self.most = max(self.most, self.running)
+            if self.most >= self.wanted:
+                self.together.set()
+        self.together.wait(60)
         time.sleep(0.02)
         with self.lock:
             self.running -= 1
@@ -400,14 +434,14 @@ class Watched:
 
 
 def test_many_are_asked_at_once_but_never_more_than_allowed() -> None:
-    watched = Watched()
+    watched = Watched(wanted=4)
     model = ScriptedModel(watched, concurrency=4)
     assert [reply.value for reply in model.ask_many(numbered(24))] == [f"<{number}>" for number in range(24)]
     assert watched.most == 4
 
 
 def test_the_bound_holds_for_all_threads_of_the_caller() -> None:
-    watched = Watched()
+    watched = Watched(wanted=3)
     model = ScriptedModel(watched, concurrency=3)
     threads = [threading.Thread(target=model.ask_many, args=(numbered(6),)) for _ in range(3)]
     for thread in threads:
@@ -422,10 +456,11 @@ class AsyncWatched:
 
     identity = "watched"
 
-    def __init__(self, fails: str | None = None, able: Capabilities | None = None) -> None:
+    def __init__(self, fails: str | None = None, able: Capabilities | None = None, pause: float = 0.01) -> None:
         self.capabilities = able or Capabilities(json_schema=True)
         self.running = self.most = self.finished = 0
         self.fails = fails
+        self.pause = pause
 
     def send(self, request: Request, timeout: float | None) -> Raw:
         raise NotImplementedError
@@ -433,7 +468,7 @@ class AsyncWatched:
     async def asend(self, request: Request, timeout: float | None) -> Raw:
         self.running += 1
         self.most = max(self.most, self.running)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.pause)
         self.running -= 1
         if request.prompt.user == self.fails:
             raise StoreUnavailable("something of our own")
@@ -461,8 +496,8 @@ def test_many_tasks_are_bounded_in_every_loop() -> None:
 
 
 def test_a_model_that_answers_one_at_a_time_is_asked_so_and_waiting_for_it_is_no_timeout() -> None:
-    wire = AsyncWatched(able=Capabilities(at_once=1))
-    replies = asyncio.run(Model(wire, concurrency=8, timeout=0.1).aask_many(numbered(20)))
+    wire = AsyncWatched(able=Capabilities(at_once=1), pause=0.1)
+    replies = asyncio.run(Model(wire, concurrency=8, timeout=1.5).aask_many(numbered(20)))
     assert [reply.value for reply in replies] == [f"<{n}>" for n in range(20)]
     assert wire.most == 1
 

@@ -18,6 +18,7 @@ from memagent.llm.model import as_model
 from memagent.prompts.ab_visual import poster_caption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
     from memagent.agents.ab.catalogue import Item
@@ -67,6 +68,23 @@ class Captions:
             if key in self._known or key in self._without:
                 return self._known.get(key)
             return self._written(self._model, item, picture, key)
+
+    @property
+    def looks(self) -> bool:
+        """Whether there is a model to look at pictures."""
+        return self._model is not None
+
+    def digest(self, items: Sequence[Item]) -> str:
+        """See :class:`~memagent.agents.ab.agent.posters.Kept`; connects to the model.
+
+        With a model: the model, the prompt, and captions written by hand. Those that it has written are not in it: they
+        become more while a run goes on. Without one: all captions.
+        """
+        ids = [item.id for item in items]
+        facts: list[Any] = [self._model.identity, _LABEL] if self._model else []
+        known = self._given if self._model else {**self._latest, **self._given}
+        facts.append([[item, known[item]] for item in ids if item in known])
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def facts(self) -> dict[str, Any]:
         """For a report: how many captions there are, and the kinds of failures."""

@@ -74,7 +74,7 @@ class Sight:
 def deciding(page: Page, situation: Situation, sight: Sight, *, sample: int = 0) -> Steps[Decision]:
     """The decision on a page. What is no action of it comes back as a decision with a problem."""
     possible = sorted(page.actions)
-    settings = sight.settings
+    asking = sight.settings.asking(sample)
     if isinstance(page, DetailPage):
         items, images = sight.shown([(page.entry.item, None, False)], large=True)
         of_item = yield from asked(
@@ -85,9 +85,7 @@ def deciding(page: Page, situation: Situation, sight: Sight, *, sample: int = 0)
                 rated=page.rated,
                 possible=possible,
                 images=images,
-                max_tokens=settings.max_tokens,
-                temperature=settings.temperature,
-                sample=sample,
+                **asking,
             )
         )
         return decision_on_item(of_item.value, page)
@@ -100,9 +98,7 @@ def deciding(page: Page, situation: Situation, sight: Sight, *, sample: int = 0)
             of=page.of,
             possible=possible,
             images=images,
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-            sample=sample,
+            **asking,
         )
     )
     return decision_on_list(of_list.value, page)
@@ -140,16 +136,7 @@ def interviewing(
     who: Persona, journal: Sequence[str], summary: Summary, settings: AgentSettings, *, sample: int = 0
 ) -> Steps[Interview]:
     """The interview after a visit."""
-    reply = yield from asked(
-        interview(
-            who,
-            journal,
-            outcome_of(summary),
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-            sample=sample,
-        )
-    )
+    reply = yield from asked(interview(who, journal, outcome_of(summary), **settings.asking(sample)))
     said = reply.value
     return Interview(satisfaction=round(said.satisfaction), returns=said.returns, reason=said.reason)
 

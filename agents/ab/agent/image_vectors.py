@@ -83,6 +83,11 @@ class PosterVectors:
         self._lock = threading.Lock()
 
     @property
+    def posters(self) -> PosterSource:
+        """Where the pictures come from."""
+        return self._posters
+
+    @property
     def fingerprint(self) -> str:
         """Names the encoder: by its own fingerprint, or by where it is defined."""
         kind = type(self._encoder)

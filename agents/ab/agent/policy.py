@@ -15,15 +15,19 @@ from memagent.agents.ab.agent.memories import BankedMemory, LongTermMemory
 from memagent.agents.ab.agent.settings import AgentSettings
 from memagent.agents.ab.agent.tastes import Tastes
 from memagent.agents.ab.agent.visitor import AgentVisitor
+from memagent.agents.ab.agent.visual_memory import VisualMemory
 from memagent.errors import InvalidInput
 from memagent.llm.model import as_model
 from memagent.prompts.ab import VERSIONS, Persona
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from langgraph.graph.state import CompiledStateGraph
 
     from memagent.agents.ab.agent.graph import VisitContext, VisitState
     from memagent.agents.ab.agent.posters import PosterSource
+    from memagent.agents.ab.catalogue import Item
     from memagent.agents.ab.policy import Draw
     from memagent.agents.ab.ratings import Dataset, Ratings
     from memagent.agents.ab.users import User
@@ -68,6 +72,7 @@ class AgentPolicy:
         self.tastes = Tastes(histories, self.settings, self.model)
         self.sight = Sight(posters=posters, settings=self.settings)
         self.keep_memories = keep_memories
+        self._shown: dict[tuple[tuple[str, str | None], ...], dict[str, str]] = {}
 
     @classmethod
     def fitted(cls, model: ModelLike, dataset: Dataset, ratings: Ratings, **options: Any) -> AgentPolicy:
@@ -85,6 +90,20 @@ class AgentPolicy:
             dict(VERSIONS),
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def shown_of(self, items: Sequence[Item]) -> Mapping[str, str]:
+        """See :class:`~memagent.agents.ab.policy.Showing`: the posters as they were when this was first asked.
+
+        ``pictures`` and ``captions`` that are shown, ``remembered`` pictures where memories are recalled by others.
+        """
+        key = tuple((item.id, item.poster) for item in items)
+        if key not in self._shown:
+            shown = self.sight.posters
+            found = shown.digests(items, self.settings.visuals) if shown else {}
+            if isinstance(self.memory, VisualMemory) and not ("pictures" in found and self.memory.posters is shown):
+                found["remembered"] = self.memory.posters.digests(items, "image")["pictures"]
+            self._shown[key] = found
+        return self._shown[key]
 
     @cached_property
     def graph(self) -> CompiledStateGraph[VisitState, VisitContext, VisitState, VisitState]:

@@ -74,6 +74,18 @@ class PosterFiles:
             return self._of_address(poster)
         return shrunk(self._of_file(self._path(poster)), side=self._side)
 
+    def digest(self, poster: str) -> str:
+        """Tells a poster from another at the same path: its bytes, or why there are none.
+
+        Of an address it says only whether it is fetched: what is there is not known before, and does not change after.
+        """
+        if poster.lower().startswith(_WEB):
+            return "fetched" if self._download else "not fetched"
+        try:
+            return hashlib.sha256(self._of_file(self._path(poster))).hexdigest()
+        except DataError as error:
+            return error.message
+
     def _path(self, poster: str) -> Path:
         if self._base is None:
             return Path(poster)

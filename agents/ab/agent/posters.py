@@ -6,10 +6,13 @@ once and counted.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import threading
 from collections import Counter, OrderedDict
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from memagent.agents.ab.agent.pictures import data_url, shrunk
 from memagent.agents.ab.agent.poster_files import PosterFiles
@@ -34,6 +37,18 @@ class Captioner(Protocol):
 
     def caption(self, item: Item, picture: str | None) -> str | None:
         """The poster in words; ``picture`` is its data URL, None where it has none. None: there is no caption."""
+
+
+@runtime_checkable
+class Kept(Protocol):
+    """A captioner that knows its captions, or who writes them, before it is asked."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether a caption depends on the picture."""
+
+    def digest(self, items: Sequence[Item]) -> str:
+        """Tells its captions of these items from others."""
 
 
 class PosterSource:
@@ -63,6 +78,20 @@ class PosterSource:
     def caption(self, item: Item) -> str | None:
         """The poster in words; None without a captioner, or where it has no answer."""
         return self._captioner.caption(item, self.image(item, large=True)) if self._captioner else None
+
+    def digests(self, items: Sequence[Item], visuals: Visuals) -> dict[str, str]:
+        """What tells these posters, shown in this way, from others: ``pictures``, ``captions`` or both, or neither.
+
+        Reads all files of pictures. Of a captioner that is no :class:`Kept` only the class is told.
+        """
+        writer = self._captioner if visuals == "caption" else None
+        found = {}
+        if visuals == "image" or (writer and not (isinstance(writer, Kept) and not writer.looks)):
+            posters = sorted({item.poster for item in items if item.poster})
+            found["pictures"] = _digest([[poster, self._files.digest(poster)] for poster in posters])
+        if writer:
+            found["captions"] = writer.digest(items) if isinstance(writer, Kept) else type(writer).__qualname__
+        return found
 
     def jpeg(self, item: Item, *, large: bool = False) -> bytes | None:
         """The poster as JPEG, None if there is none."""
@@ -123,3 +152,7 @@ def visuals_for(wanted: Visuals | Literal["auto"], able: Capabilities, *, captio
     if wanted == "caption" and not captions:
         raise InvalidInput("there are no captions of posters", hint="name the model that writes them, or visuals none")
     return wanted
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from memagent.agents.ab.agent.posters import Visuals
 from memagent.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from memagent.prompts.ab import Asking
 
 Summarising: TypeAlias = Literal["statistical", "llm"]
 
@@ -39,3 +42,7 @@ class AgentSettings:
             raise InvalidInput(f"{self}", hint="history and recalled are 0 or more, journal and max_tokens 1 or more")
         if not 0 <= self.temperature <= 2:
             raise InvalidInput(f"temperature is {self.temperature!r}", hint="temperature lies between 0 and 2")
+
+    def asking(self, sample: int) -> Asking:
+        """How prompts are asked."""
+        return {"max_tokens": self.max_tokens, "temperature": self.temperature, "sample": sample}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memagent.agents.ab.agent.memories import Experience, LongTermMemory
+    from memagent.agents.ab.agent.posters import PosterSource
     from memagent.agents.ab.catalogue import Item
 
 WEIGHT = 0.3
@@ -48,6 +49,11 @@ class VisualMemory:
         self._weight = weight
         self._banks: dict[str, dict[str, NDArray[np.float32]]] = {}
         self._lock = threading.Lock()
+
+    @property
+    def posters(self) -> PosterSource:
+        """Where the pictures come from that memories are recalled by."""
+        return self._vectors.posters
 
     @property
     def fingerprint(self) -> str:

@@ -83,11 +83,19 @@ class ModelJudge:
     """A language model says for a user which of the items they would take: one call for a list.
 
     ``describe`` tells who the user is. A list for which the model has no usable answer, or refuses one, counts as taken
-    nothing of, and in ``failures``.
+    nothing of, and in ``failures``. ``after`` is called after some lists each.
     """
 
-    def __init__(self, model: Model, describe: Callable[[User], Described], *, name: str = "agent") -> None:
+    def __init__(
+        self,
+        model: Model,
+        describe: Callable[[User], Described],
+        *,
+        name: str = "agent",
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
+        self._after = after
         self.failures = 0
         self._model = model
         self._describe = describe
@@ -105,6 +113,7 @@ class ModelJudge:
             except (MalformedReply, ModelRefused):  # of one of them: it is found by asking them in turn
                 taken = [self._one(prompt) for prompt in prompts]
             said += [_marked(one, len(items)) for one, (_, items) in zip(taken, some, strict=True)]
+            self._after()
         return said
 
     def _one(self, prompt: Prompt[Taken]) -> Taken | None:

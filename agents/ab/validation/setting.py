@@ -39,6 +39,8 @@ class Setting:
     folder: Path | None = None
     cache: Path | None = None
     say: Callable[[str], None] = lambda _: None
+    after: Callable[[], None] | None = None
+    """Called after each block of users that was simulated."""
 
     @property
     def seed(self) -> int:
@@ -58,7 +60,7 @@ class Setting:
         trial = replace(
             self.experiment, arms=list(arms), users=list(who), stopping=None, label=f"{test} {self.experiment.label}"
         )
-        return trial.run(self.folder / test if self.folder else None)
+        return trial.run(self.folder / test if self.folder else None, after=self.after)
 
 
 def figures(outcome: Outcome, metrics: Sequence[str] = METRICS) -> tuple[list[str], NDArray[np.float64]]:
