@@ -6,6 +6,10 @@ READY := $(VENV)/.ready
 # Embeddings come from an installed package: nothing is fetched from a model hub.
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
+# Compiled modules are kept, and in the environment: the many processes that the tests start would otherwise compile
+# torch and the rest anew, each for itself.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 
 .PHONY: demo test test-fast test-vllm check format bench clean
 

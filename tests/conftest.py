@@ -1,20 +1,29 @@
 """Puts the folder of this file on the import path, for the helpers beside it; settings of property tests; and keeps
 tests away from language models unless they ask for one.
+
+Property tests draw the same examples each time, so that a run says the same of the same code;
+``--hypothesis-profile=explore`` draws new ones.
 """
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from real_vllm import vllm_model, vllm_places, vllm_server  # noqa: F401  # fixtures are found by their names here
 
-# No deadline: how long one example takes on a busy machine says nothing about the code.
-settings.register_profile("memagent", deadline=None, print_blob=True)
+# No limit of time: how long an example takes on a busy machine says nothing about the code.
+settings.register_profile("explore", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("memagent", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("memagent")
+
+# Programs that tests interrupt inherit this, and a shell starts what it runs in the background with SIGINT ignored.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _NOWHERE = "http://127.0.0.1:9/v1"
 _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "MISTRAL_API_KEY", "LANGSMITH_API_KEY")

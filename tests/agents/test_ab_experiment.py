@@ -203,8 +203,10 @@ def test_parquet_and_json_lines_hold_the_same_events(tmp_path: Path) -> None:
 
 def test_a_folder_with_another_experiment_is_refused(tmp_path: Path) -> None:
     experiment().run(tmp_path)
-    with pytest.raises(InvalidInput, match="another experiment"):
+    with pytest.raises(InvalidInput, match="another experiment: with other seed \\(name"):
         experiment(seed=1).run(tmp_path)
+    with pytest.raises(InvalidInput, match="another experiment: with other data, arms"):
+        experiment(label="other rows").run(tmp_path)
     (tmp_path / "experiment.json").write_text("{}")
     with pytest.raises(DataError, match="damaged"):
         experiment().run(tmp_path)

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from ab_killed_run import slow_experiment
+from ab_killed_run import slow_experiment, still
 
 SCRIPT = Path(__file__).with_name("ab_killed_run.py")
 
@@ -15,10 +15,10 @@ def test_a_run_that_was_killed_ends_with_the_same_bytes(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     expected = slow_experiment().run(whole).visits
     for parts in (2, 4):
-        process = subprocess.Popen([sys.executable, str(SCRIPT), str(killed), "0.01"])
+        process = subprocess.Popen([sys.executable, str(SCRIPT), str(killed), str(parts)])
         try:
-            until = time.monotonic() + 120
-            while len(list((killed / "parts").glob("*.jsonl"))) < parts and process.poll() is None:
+            until = time.monotonic() + 300
+            while not still(killed, parts).exists() and process.poll() is None:
                 assert time.monotonic() < until
                 time.sleep(0.01)
         finally:

@@ -188,7 +188,8 @@ def test_an_address_without_a_picture_is_remembered_and_one_that_failed_is_tried
     with site() as web:
         web.pages["/slow"] = web.pages["/busy"] = PNG
         for _ in range(2):
-            files = PosterFiles(cache=tmp_path, download=True, limits=Limits(max_bytes=100_000, timeout=0.3))
+            limits = Limits(max_bytes=100_000, timeout=0.3 if path == "/slow" else 30)
+            files = PosterFiles(cache=tmp_path, download=True, limits=limits)
             with pytest.raises(DataError, match=why):
                 files.read(web.url + path)
         assert web.asked[path] == (2 if again else 1)

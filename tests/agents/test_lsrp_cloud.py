@@ -164,8 +164,8 @@ def test_an_empty_guideline_is_none() -> None:
 def test_the_server_answers_as_the_cloud_does_and_tells_what_it_cannot_read() -> None:
     with serving(Cloud(ScriptedModel([PLAN]))) as url:
         server = ServerHttp(url)
-        assert server.get_json("/health", timeout=5) == {"status": "ok"}
-        answer = server.call("/guideline", REQUEST.to_json(), timeout=5)
+        assert server.get_json("/health", timeout=60) == {"status": "ok"}
+        answer = server.call("/guideline", REQUEST.to_json(), timeout=60)
         assert (answer.status, json.loads(answer.body)) == (200, {"text": PLAN})
         bodies: list[dict[str, Any]] = [
             {},
@@ -178,17 +178,17 @@ def test_the_server_answers_as_the_cloud_does_and_tells_what_it_cannot_read() ->
             {**REQUEST.to_json(), "task": "x" * (LONGEST_TASK + 1)},
         ]
         for body in bodies:
-            answer = server.call("/guideline", body, timeout=5)
+            answer = server.call("/guideline", body, timeout=60)
             assert (answer.status, list(json.loads(answer.body))) == (400, ["detail"])
-        assert server.call("/guideline", {"task": "x" * LONGEST_BODY}, timeout=5).status == 413
-        assert server.call("/guideline", None, timeout=5).status == 405
+        assert server.call("/guideline", {"task": "x" * LONGEST_BODY}, timeout=60).status == 413
+        assert server.call("/guideline", None, timeout=60).status == 405
         assert _raw(url, b"{" * 5_000) == 400
         assert _raw(url, b"\xff\xfe") == 400
 
 
 def _raw(url: str, body: bytes) -> int:
     host, _, port = url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as sock:
+    with socket.create_connection((host, int(port)), timeout=60) as sock:
         sock.sendall(b"POST /guideline HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         return int(sock.recv(4096).split()[1])
 
@@ -197,7 +197,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("memagent.server.lsrp_cloud._PATIENCE", 0.1)
     with serving(Cloud(ScriptedModel([]))) as url:
         host, _, port = url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=5) as sock:
+        with socket.create_connection((host, int(port)), timeout=60) as sock:
             sock.sendall(b"POST /guideline HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
             assert b" 408 " in sock.recv(4096)
 
@@ -215,7 +215,7 @@ def test_a_model_that_fails_is_told_with_a_status(
 ) -> None:
     monkeypatch.setattr("memagent.agents.lsrp.remote._WAIT", 0.0)
     with serving(Cloud(ScriptedModel(lambda _: error, retries=0))) as url:
-        assert ServerHttp(url).call("/guideline", REQUEST.to_json(), timeout=5).status == status
+        assert ServerHttp(url).call("/guideline", REQUEST.to_json(), timeout=60).status == status
         with pytest.raises(told):
             RemoteLeader(url).guideline(REQUEST)
 

@@ -212,7 +212,7 @@ def test_a_hundred_tasks_go_on_after_a_kill_and_no_kept_reply_is_paid_for_again(
         return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
 
     first = child(0.02)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not (log.exists() and log.read_bytes().count(b"\n") > 200):
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
@@ -223,7 +223,7 @@ def test_a_hundred_tasks_go_on_after_a_kill_and_no_kept_reply_is_paid_for_again(
     before = paid.read_text().splitlines()
     assert 200 <= kept <= len(before) <= kept + 16  # the calls under way when it was killed
     second = child(0.0)
-    out, _ = second.communicate(timeout=60)
+    out, _ = second.communicate(timeout=300)
     complete, values = out.split()
     population = make_population(users=50, tasks_each=2)
     assert complete == "100"

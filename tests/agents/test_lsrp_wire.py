@@ -113,7 +113,7 @@ def test_a_chunked_answer_is_read_and_logged_as_it_came() -> None:
 )
 def test_what_is_no_guideline_is_told_and_logged(raw: bytes, error: type[MemagentError]) -> None:
     with answering(lambda _, connection: connection.sendall(raw)) as (url, got):
-        leader = RemoteLeader(url, timeout=5)
+        leader = RemoteLeader(url, timeout=30)
         with pytest.raises(error):
             leader.guideline(REQUEST)
     assert len(got) == (2 if error is ModelUnavailable else 1)
@@ -133,18 +133,18 @@ def test_a_cloud_that_sends_a_byte_now_and_then_is_left_at_the_deadline() -> Non
     def drip(_number: int, connection: socket.socket) -> None:
         for byte in guided():
             connection.sendall(bytes([byte]))
-            time.sleep(0.05)
+            time.sleep(0.25)  # some fifty seconds for all of them
 
     with answering(drip) as (url, _):
         begun = time.monotonic()
         with pytest.raises(ModelTimeout, match=r"within 0\.3 s"):
             RemoteLeader(url, timeout=0.3).guideline(REQUEST)
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 30
 
 
 def test_nobody_there_is_told() -> None:
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
-        RemoteLeader("http://127.0.0.1:9", timeout=2).guideline(REQUEST)
+        RemoteLeader("http://127.0.0.1:9", timeout=30).guideline(REQUEST)
 
 
 @pytest.mark.parametrize(

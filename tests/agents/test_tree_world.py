@@ -67,6 +67,7 @@ def test_the_search_finds_the_shorter_of_two_right_ways(searcher: CorpusSearcher
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover  # the same code as above: measured once
 def test_the_search_finds_the_shorter_of_two_right_ways_in_nearly_all_questions(searcher: CorpusSearcher) -> None:
     trees = [tree for kind in MAX_ITER for tree in grown(searcher, kind)]
     assert len(trees) == 240

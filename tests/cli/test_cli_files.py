@@ -121,7 +121,9 @@ def test_options_that_a_file_has_no_place_for_are_refused(cli: CommandLine, tmp_
     st.binary(max_size=200)
     | st.recursive(st.none() | st.text() | st.floats(), st.lists).map(lambda v: lines(v).encode())
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_no_content_of_a_file_raises_anything_but_data_errors(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "any.jsonl"
     file.write_bytes(content)

@@ -81,7 +81,7 @@ def test_a_model_is_served_until_it_is_stopped(start: Start, tmp_path: Path, kin
     assert re.search(r"JSON schema\W.*yes", shown)
     assert re.search(r"pictures\W.*no", shown)
     process.send_signal(kind)
-    _, messages = process.communicate(timeout=30)
+    _, messages = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "ready after" in messages
     seen = json.loads((tmp_path / "log").read_text().splitlines()[0])
@@ -93,7 +93,7 @@ def test_a_model_is_served_until_it_is_stopped(start: Start, tmp_path: Path, kin
 def test_a_server_that_ends_by_itself_ends_the_command(start: Start, tmp_path: Path) -> None:
     process, _ = start("llm", "serve", "m", "--port", "0", "--log", "log")
     os.kill(json.loads((tmp_path / "log").read_text().splitlines()[0])["pid"], signal.SIGKILL)
-    _, messages = process.communicate(timeout=30)
+    _, messages = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "error: vLLM has ended" in messages
 
@@ -102,7 +102,7 @@ def test_a_server_that_ends_by_itself_ends_the_command(start: Start, tmp_path: P
 def test_the_interpreter_may_come_from_the_environment(start: Start) -> None:
     process, line = start("llm", "serve", "m", MEMAGENT_VLLM_PYTHON="/bin/false")
     assert line == ""
-    _, messages = process.communicate(timeout=30)
+    _, messages = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "no Python that runs" in messages
 
@@ -159,7 +159,7 @@ def test_the_embedded_model_is_served_and_said_to_be_poor(tmp_path: Path) -> Non
         assert name == "tiny"
         assert "tiny" in RUNNER.invoke(app, ["llm", "check", url], catch_exceptions=False).stdout
         process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=30)
+        _, messages = process.communicate(timeout=120)
         assert process.returncode == 130
         assert "answers are poor" in messages
     finally:

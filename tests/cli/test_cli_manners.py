@@ -121,7 +121,7 @@ def test_a_program_that_is_interrupted_says_so_and_nothing_else(cli: CommandLine
     )
     with pipe.open("w"):  # opens when the program has opened its end, and waits for a line
         started.send_signal(signal.SIGINT)
-        said = started.communicate(timeout=60)
+        said = started.communicate(timeout=300)
     assert (started.returncode, said) == (130, ("", "interrupted\n"))
     assert not cli.store.exists()
 

@@ -79,7 +79,7 @@ def main(root: str, kind: str, after: int) -> None:
             infer=True,
         )
     print("stored", flush=True)
-    memory.wait(timeout=60)
+    memory.wait(timeout=300)
     print("done", flush=True)
     memory.close()
 

@@ -1,7 +1,9 @@
 """Kills a writer again and again and looks at what it left; run as a program by test_killed_writers.py.
 
-    python killed_writer.py DIRECTORY KILLS SEED
+    python killed_writer.py DIRECTORY KILLS MOST SEED OUTCOME...
 
+It is killed KILLS times; and, since where a kill falls is luck, more often until each OUTCOME ("add: nothing": the add
+under way has stored nothing) was seen, but at most MOST times.
 Each writer is a fork of this process, which itself never opens a file of the store and has no threads. A writer first
 checks what the one before it has left; then it notes in a journal what it is about to do and, when the call has
 returned, that it was done. Journals are written with one ``write`` a line and outlive the writer. Prints one line of
@@ -271,10 +273,12 @@ def warm_up() -> None:
 
 
 def main() -> int:
-    directory, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    directory, (kills, most, seed), wanted = sys.argv[1], map(int, sys.argv[2:5]), set(sys.argv[5:])
     warm_up()
     killer = Killer(directory, seed)
-    for number in range(kills + 1):  # the last life only looks at what the last kill has left
+    for number in range(most + 1):  # the last life only looks at what the last kill has left
+        if number > kills and wanted <= set(killer.outcomes):
+            break
         try:
             killer.kill_one(f"{seed}-{number}")
         except AssertionError as error:

@@ -106,6 +106,7 @@ def test_no_byte_of_a_deleted_text_is_left_in_any_file(root: Path, watcher: Obse
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover  # calls whose code the other tests run
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_byte_is_left_after_any_sequence_of_calls(root: Path, watcher: Observer, seed: int) -> None:
     rng = random.Random(seed)

@@ -38,13 +38,13 @@ def resumed(root: Path) -> None:
     model = ScriptedModel(killed_inferrer.answer)
     settings = Inferring(lease=killed_inferrer.LEASE)
     with Memory(root, encoder=HashingEncoder(32), model=model, inferring=settings) as memory:
-        memory.wait(timeout=30)
+        memory.wait(timeout=300)
 
 
 @pytest.mark.parametrize(("kind", "after"), [("asking", 1), ("writing", 1), ("writing", 7)])
 def test_what_a_killed_process_was_at_is_done_again_and_nothing_twice(tmp_path: Path, kind: str, after: int) -> None:
     with started(tmp_path, kind, after) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == -9
     assert "done" not in output
     with Memory(tmp_path, encoder=HashingEncoder(32), background=False) as memory:
@@ -66,6 +66,6 @@ def test_two_processes_one_of_which_is_killed_at_any_moment_write_everything_onc
         with started(tmp_path) as second:
             time.sleep(rng.uniform(0.0, 0.3))
             first.kill()
-            assert second.communicate(timeout=60)[0] == "stored\ndone\n"
+            assert second.communicate(timeout=300)[0] == "stored\ndone\n"
         first.communicate()
     check_complete(tmp_path)

@@ -11,7 +11,8 @@ from stored_turns import fast_directory
 
 import memagent
 
-KILLS = 220
+KILLS, MOST = 220, 2_000
+OUTCOMES = {"add: nothing", "update: nothing", "delete: nothing", "delete: all"}
 HERE = Path(__file__).parent
 
 
@@ -19,7 +20,7 @@ def program(name: str, *arguments: object) -> dict[str, object]:
     """Run a program of this directory, in a process without threads or open files; what it prints."""
     environment = {**os.environ, "PYTHONPATH": str(Path(memagent.__file__).parents[1])}
     command = [sys.executable, str(HERE / name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     printed: dict[str, object] = json.loads(done.stdout)
     return printed
@@ -28,13 +29,13 @@ def program(name: str, *arguments: object) -> dict[str, object]:
 @pytest.mark.slow
 def test_after_a_kill_at_any_moment_everything_acknowledged_is_there_and_nothing_is_half_done() -> None:
     with fast_directory() as directory:
-        found = program("killed_writer.py", directory / "store", KILLS, 20250301)
+        found = program("killed_writer.py", directory / "store", KILLS, MOST, 20250301, *sorted(OUTCOMES))
     outcomes = found["under way"]
     assert isinstance(outcomes, dict)
-    assert sum(outcomes.values()) == KILLS + 1
+    assert KILLS < sum(outcomes.values()) <= MOST + 1
     assert isinstance(found["acknowledged"], int)
     assert found["acknowledged"] > KILLS
-    assert {"add: nothing", "update: nothing", "delete: nothing", "delete: all"} <= set(outcomes), outcomes
+    assert set(outcomes) >= OUTCOMES, outcomes
 
 
 @pytest.mark.slow

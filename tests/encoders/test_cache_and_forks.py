@@ -71,7 +71,10 @@ def test_a_fork_while_threads_encode_is_safe(tmp_path: Path) -> None:
     assert entries(tmp_path) == sum(counts) + 6
 
 
-def test_a_fork_while_a_change_drops_cached_vectors_does_not_have_to_wait(tmp_path: Path) -> None:
+def test_a_fork_while_a_change_drops_cached_vectors_does_not_have_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forks, "_PATIENCE", 120.0)
     cached = opened(tmp_path / "c.sqlite")
     memory = Memory(tmp_path / "store", encoder=cached, background=False)
     keys = [memory.add(f"note {number}", user_id="ann")["results"][0]["id"] for number in range(12)]

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from real_encoders import LongText, onnx_float32, onnx_int8, save_tiny_model, to
 
 from memagent.encoders import load_encoder
 from memagent.encoders.onnx import OnnxEncoder
+
+if TYPE_CHECKING:
+    from memagent.records import Vectors
 
 STORY = (
     "We walked along the river until the bridge, where Anna told me that she had sold the bakery and "
@@ -51,17 +55,23 @@ TEXTS = [
 ]
 
 
+@cache
+def encoded(long_text: LongText) -> Vectors:
+    """The texts' vectors, made once for all tests."""
+    return onnx_float32(long_text).encode_documents(TEXTS)
+
+
 @pytest.mark.parametrize("long_text", ["windows", "truncate"])
 def test_float32_vectors_of_both_backends_agree(long_text: LongText) -> None:
     ours, theirs = onnx_float32(long_text), torch_float32(long_text)
     assert ours.fingerprint == theirs.fingerprint
-    np.testing.assert_allclose(ours.encode_documents(TEXTS), theirs.encode_documents(TEXTS), atol=1e-4)
+    np.testing.assert_allclose(encoded(long_text), theirs.encode_documents(TEXTS), atol=1e-4)
 
 
 def test_truncating_gives_the_vectors_of_sentence_transformers() -> None:
     model: Any = torch_float32("truncate")._loaded
     expected = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
-    np.testing.assert_allclose(onnx_float32("truncate").encode_documents(TEXTS), expected, atol=1e-4)
+    np.testing.assert_allclose(encoded("truncate"), expected, atol=1e-4)
 
 
 def test_a_long_text_is_the_mean_of_its_windows_weighted_by_tokens() -> None:
@@ -89,7 +99,7 @@ def test_the_policies_have_different_fingerprints_and_so_has_int8() -> None:
 
 
 def test_int8_stays_close_to_float32_and_ignores_companions() -> None:
-    full, small = onnx_float32().encode_documents(TEXTS), onnx_int8().encode_documents(TEXTS)
+    full, small = encoded("windows"), onnx_int8().encode_documents(TEXTS)
     cosines = np.einsum("ij,ij->i", full, small)
     assert cosines.mean() > 0.985
     assert cosines.min() > 0.95

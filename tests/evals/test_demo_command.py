@@ -89,6 +89,7 @@ def test_the_demo_says_what_it_does() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover  # the same code as above, with another encoder
 def test_the_explanations_of_the_walkthrough_hold_with_the_packaged_encoder(tmp_path: Path) -> None:
     from memagent.encoders import load_encoder
 

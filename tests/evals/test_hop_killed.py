@@ -57,7 +57,7 @@ def test_a_killed_run_goes_on_and_pays_again_for_what_was_under_way_at_most(tmp_
             waited = time.monotonic()
             while len(fake.requests) < 50:
                 assert begun.poll() is None
-                assert time.monotonic() - waited < 60
+                assert time.monotonic() - waited < 300
                 time.sleep(0.005)
         finally:
             begun.kill()  # SIGKILL

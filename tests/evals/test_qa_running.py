@@ -247,6 +247,10 @@ def test_as_many_questions_as_allowed_are_under_way_at_once() -> None:
 
             self.under_way += 1
             self.most = max(self.most, self.under_way)
+            for _ in range(6_000):  # a minute
+                if self.most == 4:
+                    break
+                await asyncio.sleep(0.01)
             await asyncio.sleep(0.01)
             reply = await super().aask(prompt)
             self.under_way -= 1

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import perf_counter
+from time import process_time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,10 +69,10 @@ def test_sentences_are_parts_of_the_text(text: str) -> None:
 
 
 def test_a_megabyte_without_a_stop_is_read_in_linear_time() -> None:
-    began = perf_counter()
+    began = process_time()
     sentences("a" * 500_000 + "." * 500_000)
     sentences("a." * 500_000)
-    assert perf_counter() - began < 5
+    assert process_time() - began < 30  # of computing; in quadratic time it would be hours
 
 
 # summaries
@@ -181,9 +181,9 @@ def test_a_very_long_session_is_derived_from_some_of_its_turns() -> None:
     turns = [
         f"[user]: Turn {number} is about the harbour, the bees and number {number * 7}." for number in range(20_000)
     ]
-    began = perf_counter()
+    began = process_time()
     derived = derive(turns, encode)
-    assert perf_counter() - began < 15
+    assert process_time() - began < 60
     assert derived.summary
     assert derived.keywords
 

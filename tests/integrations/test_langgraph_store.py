@@ -293,7 +293,7 @@ def test_the_sweeper_removes_expired_items_until_it_is_stopped(tmp_path: Path) -
         store.put(("ann",), "ever", {"text": "bread"})
         store.start_ttl_sweeper(0.0005)
         store.start_ttl_sweeper()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while store.memory._core.banks and time.monotonic() < deadline:
             with store.memory._core.banks.lease("ann") as bank, bank.store.read() as transaction:
                 if transaction.counts()["document_units"] == 1:

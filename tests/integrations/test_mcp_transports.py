@@ -134,7 +134,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             assert process.stdout is not None
             yield Served(process.stdout.readline().strip(), tokens, file)
             process.send_signal(signal.SIGTERM)
-            _, messages = process.communicate(timeout=30)
+            _, messages = process.communicate(timeout=120)
             assert process.returncode == 130, messages
             assert "Traceback" not in messages
         finally:

@@ -73,9 +73,9 @@ def test_what_a_server_says_about_waiting(headers: dict[str, str] | None, second
 
 
 def test_a_date_to_wait_for() -> None:
-    wait = retry_after({"retry-after": formatdate(time.time() + 30, usegmt=True)})
+    wait = retry_after({"retry-after": formatdate(time.time() + 3000, usegmt=True)})
     assert wait is not None
-    assert 27 < wait < 31
+    assert 2900 < wait <= 3000
 
 
 RETRYABLE = {
@@ -108,7 +108,7 @@ def test_every_error_of_langchains_models_is_one_of_ours(kind: type[Exception]) 
     [
         kind
         for name, kind in list(vars(openai).items())
-        if isinstance(kind, type) and issubclass(kind, openai.APIError) and not name.startswith("_")
+        if issubclass(type(kind), type) and issubclass(kind, openai.APIError) and not name.startswith("_")
     ],
 )
 def test_every_error_of_openais_client_is_one_of_ours(kind: type[openai.APIError]) -> None:

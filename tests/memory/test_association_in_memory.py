@@ -609,7 +609,7 @@ def test_an_import_is_linked_in_the_background(memory: Memory, tmp_path: Path) -
     memory.export(tmp_path / "ann.jsonl", user_id="ann")
     with opened(MemoryOnlyStore(), background=True) as other:
         other.import_(tmp_path / "ann.jsonl", user_id="ann")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(stored_links(other._core.store)) < 16 and time.monotonic() < deadline:
             time.sleep(0.05)
         check_true(other._core.store, complete=True)

