@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 # Compiled modules are kept, and in the environment: the many processes that the tests start would otherwise compile
 # torch and the rest anew, each for itself.
 unexport PYTHONDONTWRITEBYTECODE
-export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
 
 .PHONY: demo test test-fast test-vllm check format bench clean
 

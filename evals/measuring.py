@@ -78,10 +78,14 @@ def stoppable() -> Iterator[None]:
 
 
 def check_places(*paths: Path | None) -> None:
-    """Refuse an output that could not be written, before hours of work and not after."""
+    """Refuse an output that could not be written, or would be written over, before hours of work and not after."""
+    places: set[Path] = set()
     for path in filter(None, paths):
         if path.is_dir() or not path.parent.is_dir():
             raise InvalidInput(f"{path} is not a place for a file", hint="name a file in a folder that exists")
+        if path.resolve() in places:
+            raise InvalidInput(f"{path} is named for two outputs", hint="name a file for each")
+        places.add(path.resolve())
 
 
 def made_folder(path: Path) -> Path:

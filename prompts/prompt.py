@@ -61,7 +61,7 @@ class Prompt(Generic[T]):
     """Numbers repeated askings at a temperature above 0, so that a reply cache tells them apart."""
     seed: int | None = None
     """At a temperature above 0: what the server's draws begin from, so that they can be repeated on the same server.
-    Reaches OpenAI-compatible models and the embedded one."""
+    Reaches OpenAI-compatible models (chat completions) and the embedded one."""
 
     @property
     def label(self) -> str:

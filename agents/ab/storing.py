@@ -167,9 +167,10 @@ def _difference(there: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
 
 def _posters(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Which digests of posters are others."""
-    sides = [dict(one.get("posters") or {}) for one in (there, here)]
+    found = [one.get("posters") for one in (there, here)]
+    sides = [one if isinstance(one, dict) else {} for one in found]  # the file may hold anything
     kinds = sorted(kind for kind in sides[0] | sides[1] if sides[0].get(kind) != sides[1].get(kind))
-    return f"posters ({', '.join(kinds)})"
+    return f"posters ({', '.join(kinds)})" if kinds else "posters"
 
 
 def read_events(folder: str | PathLike[str], *, user: str | None = None, arm: str | None = None) -> Iterator[Event]:

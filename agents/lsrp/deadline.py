@@ -19,6 +19,8 @@ from memagent.errors import InvalidInput, ModelTimeout
 
 T = TypeVar("T")
 
+_LONGEST = 86_400.0 * 365  # seconds; a queue does not take any time
+
 
 def seconds_above_zero(seconds: Any, name: str) -> float | None:
     """``seconds`` as a float, None for None and an endless time; raises InvalidInput for what is no time above 0."""
@@ -47,7 +49,7 @@ def within(seconds: float | None, call: Callable[[], T], what: str) -> T:
     context = copy_context()
     threading.Thread(target=context.run, args=(run,), name=f"memagent {what}", daemon=True).start()
     try:
-        result, error = ended.get(timeout=seconds)
+        result, error = ended.get(timeout=min(seconds, _LONGEST))
     except queue.Empty:
         raise _late(seconds, what) from None
     if error is not None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -245,7 +247,12 @@ class _Clock:
 
 def _in_thread(node: Callable[[Any], Update]) -> Callable[[Any], Any]:
     async def run(values: Any) -> Update:
-        return await asyncio.to_thread(node, values)
+        # A thread of its own: asyncio's own are few, and leaders may keep each for as long as their time limit.
+        thread = ThreadPoolExecutor(1, thread_name_prefix="lsrp device")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, copy_context().run, node, values)
+        finally:
+            thread.shutdown(wait=False)
 
     return run
 

@@ -12,6 +12,7 @@ that holds no other user's data at all needs :mod:`memagent.agents.lsrp.private_
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ class NeighbourIndex:
         self._encoder = encoder
         self._made = made or Texts()
         self._weights = None if weights is None else tuple(map(float, weights))
+        if self._weights is not None and not _are_weights(self._weights):
+            raise InvalidInput(f"weights {self._weights}", hint="three finite numbers: of UDRR, fluency and relevance")
         self._vectors = vectors
         self._styles = tuple(styles)
         self._texts = None if texts is None else tuple(texts)
@@ -207,9 +210,13 @@ def check_encoder(found: object, encoder: Encoder, path: str | Path) -> None:
 def _weights(found: object) -> list[float] | None:
     if found is None:
         return None
-    if not isinstance(found, list) or len(found) != _SCORES or not all(isinstance(one, float) for one in found):
+    if not isinstance(found, list) or not _are_weights(found):
         raise ValueError("three numbers were expected")
     return found
+
+
+def _are_weights(found: Sequence[object]) -> bool:
+    return len(found) == _SCORES and all(isinstance(one, float) and math.isfinite(one) for one in found)
 
 
 def _names(found: object) -> list[str]:

@@ -209,6 +209,10 @@ def _place(url: str) -> _Place:
         raise InvalidInput(f"{url!r} is no URL of a server", hint=hint)
     if parts.username is not None or parts.query or parts.fragment or any(c <= " " for c in parts.path + host):
         raise InvalidInput("the cloud's URL holds more than an address", hint="no user, query or fragment; " + hint)
+    try:
+        host.encode("idna")  # as looking it up does
+    except UnicodeError:
+        raise InvalidInput(f"{url!r} is no URL of a server: {host} can be no host", hint=hint) from None
     secure = parts.scheme == "https"
     path = parts.path.rstrip("/").removesuffix(PATH) + PATH
     return _Place(secure, host, port or (443 if secure else 80), path)
@@ -227,19 +231,28 @@ def _connected(place: _Place, deadline: float) -> socket.socket:
 
 
 def _first_connected(place: _Place, deadline: float) -> socket.socket:
-    """A connection to the first of the host's addresses that takes one; all of them share the deadline."""
+    """A connection to the first of the host's addresses that takes one; they share what is left until the deadline, so
+    that one that is silent leaves time for the others.
+    """
     failed: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
+    found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+    for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
         try:
-            sock.settimeout(_left(deadline))
-            sock.connect(address)
-        except OSError as error:
-            sock.close()
+            seconds = _left(deadline) / left
+            return _to_address(socket.socket(family, kind, protocol), address, seconds)
+        except OSError as error:  # also a family that this machine does not have
             failed = error
-        else:
-            return sock
     raise failed or OSError("the host has no address")
+
+
+def _to_address(sock: socket.socket, address: Any, seconds: float) -> socket.socket:
+    try:
+        sock.settimeout(seconds)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _send(sock: socket.socket, content: bytes, deadline: float) -> None:

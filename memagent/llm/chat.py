@@ -53,7 +53,7 @@ class ChatWire:
             )
         self.chat = chat
         self._openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(chat).__mro__)
-        self._seeds = self._openai or chat._llm_type == "memagent-embedded"
+        self._seeds = _takes_seed(chat) if self._openai else chat._llm_type == "memagent-embedded"
         self._capabilities = capabilities or Capabilities(json_schema=None if self._openai else False)
         if self._openai:
             _load_httpx()
@@ -190,6 +190,12 @@ def response_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """OpenAI's ``response_format`` that holds an answer to a JSON schema."""
     safe = "".join(mark if mark.isascii() and (mark.isalnum() or mark in "_-") else "_" for mark in name)[:64]
     return {"type": "json_schema", "json_schema": {"name": safe or "answer", "schema": dict(schema)}}
+
+
+def _takes_seed(chat: Any) -> bool:
+    """Whether an OpenAI-compatible model is sent chat completions: the Responses API has no seed."""
+    other = getattr(chat, "_use_responses_api", None)
+    return not (callable(other) and other({}))
 
 
 def _messages(request: Request) -> list[BaseMessage]:

@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         messages = [(str(one.get("role")), _text(one.get("content"))) for one in body.get("messages", [])]
         try:
             yield from self.server.chat.stream(messages, **options)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:  # the last of an endless number
             raise ModelRefused(str(error)) from error
         except Exception as error:
             failure = failure_of(error)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -207,6 +208,10 @@ def test_a_folder_with_another_experiment_is_refused(tmp_path: Path) -> None:
         experiment(seed=1).run(tmp_path)
     with pytest.raises(InvalidInput, match="another experiment: with other data, arms"):
         experiment(label="other rows").run(tmp_path)
+    facts = json.loads((tmp_path / "experiment.json").read_text())
+    (tmp_path / "experiment.json").write_text(json.dumps({**facts, "posters": "red"}))
+    with pytest.raises(InvalidInput, match="another experiment: with other posters, seed"):
+        experiment(seed=1).run(tmp_path)
     (tmp_path / "experiment.json").write_text("{}")
     with pytest.raises(DataError, match="damaged"):
         experiment().run(tmp_path)

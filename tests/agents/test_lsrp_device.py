@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -174,7 +175,7 @@ def test_whatever_the_leader_waits_for_the_device_answers_alone_at_its_deadline(
         device = Device(ScriptedModel(follows), Cloud(Model(f"{url}/v1")), cloud_timeout=0.3)
         begun = time.monotonic()
         answer = asyncio.run(device.aask(TASK)) if asynchronous else device.ask(TASK)
-        assert 0.3 <= time.monotonic() - begun < 8
+        assert 0.3 <= time.monotonic() - begun < 60
     assert not answer.led
     assert answer.text.startswith("I follow: ")
     assert answer.trace.problems[0]["error"] == "ModelTimeout"
@@ -182,7 +183,10 @@ def test_whatever_the_leader_waits_for_the_device_answers_alone_at_its_deadline(
     assert answer.trace.up > 0
 
 
-def test_a_silent_cloud_is_left_at_the_deadline_of_the_device_or_of_the_remote_leader() -> None:
+def test_a_silent_cloud_is_left_at_the_deadline_of_the_device_or_of_the_remote_leader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("memagent.agents.lsrp.device._GRACE", 60.0)
     with silent() as url:
         first = Device(ScriptedModel(follows), url, cloud_timeout=0.3).ask(TASK)
         second = Device(ScriptedModel(follows), RemoteLeader(url, timeout=0.3)).ask(TASK)
@@ -206,7 +210,7 @@ def test_the_devices_own_model_is_given_up_when_the_time_allowed_is_over(asynchr
         begun = time.monotonic()
         with pytest.raises(ModelTimeout, match=r"own model came within 0\.2 s"):
             asyncio.run(device.aask(TASK)) if asynchronous else follow()
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 60
     assert asynchronous or nodes == ["begin", "choose", "guard", "lead", "recall"]
 
 
@@ -219,8 +223,8 @@ def test_a_deadline_that_is_no_time_is_refused(option: str, seconds: Any) -> Non
 
 def test_without_a_deadline_a_slow_leader_is_waited_for() -> None:
     with answering(lambda _, connection: connection.sendall(guided())) as (url, _):
-        endless = float("inf")
-        assert Device(ScriptedModel(follows), url, cloud_timeout=endless, model_timeout=endless).ask(TASK).led
+        for endless in (float("inf"), 1e12):
+            assert Device(ScriptedModel(follows), url, cloud_timeout=endless, model_timeout=endless).ask(TASK).led
 
 
 class Says:
@@ -327,6 +331,27 @@ def test_streams_and_event_loops_do_the_same() -> None:
         return answer.text, [stage.node async for stage in device.astream(TASK)]
 
     assert asyncio.run(both()) == (f"I follow: {PLAN}", nodes)
+
+
+class Meeting:
+    """A leader that answers nobody until so many ask at once."""
+
+    def __init__(self, number: int) -> None:
+        self._all = threading.Barrier(number, timeout=60)
+
+    def guideline(self, request: GuidelineRequest) -> Guideline:
+        self._all.wait()
+        return Guideline(text=PLAN)
+
+
+def test_tasks_of_one_event_loop_do_not_wait_for_each_others_guidelines() -> None:
+    many = 40  # more than the threads that asyncio has of its own
+    device = Device(ScriptedModel(follows), Meeting(many), cloud_timeout=120)
+
+    async def answers() -> list[bool]:
+        return [answer.led for answer in await asyncio.gather(*[device.aask(TASK) for _ in range(many)])]
+
+    assert asyncio.run(answers()) == [True] * many
 
 
 def test_a_run_that_was_cut_off_goes_on_without_asking_the_cloud_again() -> None:

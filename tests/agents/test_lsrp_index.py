@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memagent.agents.lsrp.index import NeighbourIndex, Texts
+from memagent.agents.lsrp.index import _KIND, NeighbourIndex, Texts
+from memagent.agents.lsrp.index_file import read_arrays, write_arrays
 from memagent.agents.lsrp.messages import TaskType
 from memagent.agents.lsrp.ports import PrivateTask
 from memagent.agents.lsrp.private_counts import PrivateCounts, centroids, discrete_laplace, hyperplanes
@@ -71,9 +72,13 @@ def test_an_index_keeps_the_weights_by_which_its_styles_were_picked(tmp_path: Pa
     assert NeighbourIndex.load(path, encoder=ENCODER).weights is None
     NeighbourIndex.of(TASKS, BEST, encoder=ENCODER, weights=(9, -0.5, 0)).save(path)
     assert NeighbourIndex.load(path, encoder=ENCODER).weights == (9.0, -0.5, 0.0)
-    NeighbourIndex.of(TASKS, BEST, encoder=ENCODER, weights=(9, 1)).save(path)
-    with pytest.raises(DataError, match="damaged"):
-        NeighbourIndex.load(path, encoder=ENCODER)
+    header, arrays = read_arrays(path, _KIND)
+    for weights in ((9.0, 1.0), (9.0, 1.0, float("nan"))):
+        with pytest.raises(InvalidInput, match="three finite numbers"):
+            NeighbourIndex.of(TASKS, BEST, encoder=ENCODER, weights=weights)
+        write_arrays(path, {**header, "weights": list(weights)}, arrays)
+        with pytest.raises(DataError, match="damaged"):
+            NeighbourIndex.load(path, encoder=ENCODER)
 
 
 @pytest.mark.parametrize("texts", [True, False])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lsrp_examples import PLAN, TASK, answering, guided, http, recording, serving
 
-from memagent.agents.lsrp import Cloud, Crossed, GuidelineRequest, RemoteLeader, TaskType, WireLog, read_wire_log
+from memagent.agents.lsrp import (
+    Cloud,
+    Crossed,
+    GuidelineRequest,
+    RemoteLeader,
+    TaskType,
+    WireLog,
+    read_wire_log,
+    remote,
+)
 from memagent.agents.lsrp.remote import HEADERS, LONGEST_ANSWER
 from memagent.agents.lsrp.wire import crossing
 from memagent.errors import (
@@ -147,8 +158,56 @@ def test_nobody_there_is_told() -> None:
         RemoteLeader("http://127.0.0.1:9", timeout=30).guideline(REQUEST)
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, 99], ids=["silent", "of a family that is not there"])
+def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(
+    family: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed: list[float] = []
+
+    def hasty(sock: socket.socket, address: Any, seconds: float) -> socket.socket:
+        allowed.append(seconds)
+        return to_address(sock, address, 0.1 if address == silent else seconds)
+
+    to_address = remote._to_address
+    with answering(lambda _, connection: connection.sendall(guided())) as (url, _), full() as silent:
+        there = ("127.0.0.1", int(url.rpartition(":")[2]))
+        found = [
+            (kind, socket.SOCK_STREAM, 0, "", place) for kind, place in ((family, silent), (socket.AF_INET, there))
+        ]
+        monkeypatch.setattr(remote, "_to_address", hasty)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        assert RemoteLeader("http://leader.example.org", timeout=60).guideline(REQUEST).text == PLAN
+    assert [seconds <= 30 for seconds in allowed] == ([True, False] if family == socket.AF_INET else [False])
+
+
+@contextmanager
+def full() -> Iterator[tuple[str, int]]:
+    """A place whose queue is full, so that it says nothing to who connects."""
+    with ExitStack() as stack:
+        place = stack.enter_context(socket.socket())
+        place.bind(("127.0.0.1", 0))
+        place.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(place.getsockname())
+        yield place.getsockname()
+
+
 @pytest.mark.parametrize(
-    "url", ["", "localhost:80", "ftp://x", "http://", "http://u:p@x", "http://x?user=ann", "http://x/#a", "http://x:y"]
+    "url",
+    [
+        "",
+        "localhost:80",
+        "ftp://x",
+        "http://",
+        "http://u:p@x",
+        "http://x?user=ann",
+        "http://x/#a",
+        "http://x:y",
+        "http://a..b",
+        f"http://{64 * 'a'}.org",
+    ],
 )
 def test_an_address_that_says_more_or_less_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput):

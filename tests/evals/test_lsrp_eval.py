@@ -131,6 +131,7 @@ def test_an_index_that_does_not_fit_is_refused_before_anybody_is_asked(
     refused("--no-index-profile", said="profile and task")
     refused("--system", "general", said="not among the systems")
     refused("--save-index", tmp_path / "other", said="nothing to save")
+    refused("--save-index", tmp_path / "result.json", said="two outputs")
     NeighbourIndex.of([task], ["checklist"], encoder=HashingEncoder(dim=64)).save(file)
     refused(said="strategy 'checklist'", kind=UnknownName)
     NeighbourIndex.of([], [], encoder=HashingEncoder(dim=64)).save(file)

@@ -107,6 +107,15 @@ def test_how_a_token_is_drawn_is_sent_only_where_it_is_asked_for(fake: Fake) -> 
     assert not {"top_p", "top_k", "seed"} & set(plain)
 
 
+def test_openais_other_protocol_is_sent_no_seed() -> None:
+    from langchain_openai import ChatOpenAI
+
+    nowhere: dict[str, Any] = {"base_url": "http://127.0.0.1:9/v1", "api_key": "none", "max_retries": 0}
+    chat = ChatOpenAI(model="m", use_responses_api=True, **nowhere)
+    with pytest.raises(ModelUnavailable, match="connection to the model failed"):  # and no TypeError of the client
+        Model(chat, retries=0).ask(Prompt[str](name="s", version=1, system="", user="x", temperature=0.5, seed=7))
+
+
 def test_pictures_are_sent_with_the_question() -> None:
     with serving(Fake(vision=True)) as fake:
         prompt: Prompt[str] = Prompt(
