@@ -1,11 +1,13 @@
 """DPO end to end on a small model: pairs from tree search in the made-up world, an adapter, and what it learnt.
 
-    python benchmarks/tuning.py MODEL --out DIR [--pairs 64] [--held-out 8] [--whole-prompts]
+    python benchmarks/tuning.py MODEL --out DIR [--pairs 64] [--held-out 8] [--whole-prompts] [--serve ENV]
 
 The pairs come from a scripted policy, so their right side is known to be right; the model only learns to prefer it.
 Training reads the user's part of a prompt, unless ``--whole-prompts`` (system prompts with examples make each pair four
 times as long). Prints the margin and accuracy before and after, on pairs that were trained and on those of questions
-held out, the time, and the most memory. Exit status 1 if the margin of the trained pairs has not risen.
+held out, the time, and the most memory. With ``--serve`` the vLLM of that environment loads the adapter while it runs,
+and six of the prompts are put to the model without and with it. Exit status 1 if the margin of the trained pairs has
+not risen, 2 if no output has changed.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from progress import clear, tell
 
@@ -26,10 +30,12 @@ from memagent.agents.reason_rag.tree import Case
 from memagent.agents.reason_rag.tree_run import Searching, grow_trees
 from memagent.evals.multihop.scripted import WorldModel
 from memagent.evals.multihop.world import make_world
-from memagent.llm import Model
+from memagent.llm import Model, Prompt, VLLMServer
 from memagent.tuning.pairs import PreferencePair
 from memagent.tuning.run import Tuned, tune_dpo
 from memagent.tuning.settings import DpoSettings, LoraSettings
+
+SERVED = 6
 
 
 class Titles:
@@ -66,6 +72,28 @@ def tuned(model: str, out: Path, pairs: Sequence[PreferencePair], held_out: int,
     )
 
 
+def served(model: str, adapter: Path, environment: str, pairs: Sequence[PreferencePair]) -> dict[str, Any]:
+    """The prompts of some pairs, put to the model without and with the adapter, greedily."""
+    prompts = list({pair.input: pair for pair in pairs}.values())[:SERVED]
+    texts: dict[str, list[str]] = {}
+    with VLLMServer(
+        model, lora={}, max_model_len=4096, max_lora_rank=LoraSettings().rank, python=environment, progress=tell
+    ) as server:
+        began = time.monotonic()
+        server.load_lora("tuned", adapter)
+        seconds = time.monotonic() - began
+        for name in (None, "tuned"):
+            asked = server.model(name)
+            texts[name or "base"] = [
+                asked.ask(
+                    Prompt(name="tuning", version=1, system=pair.instruction, user=pair.input, max_tokens=48)
+                ).value
+                for pair in prompts
+            ]
+    changed = sum(base != tuned for base, tuned in zip(texts["base"], texts["tuned"], strict=True))
+    return {"prompts": len(prompts), "changed": changed, "load_seconds": round(seconds, 2)}
+
+
 def main() -> int:
     """Tune, and print the measures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -75,6 +103,7 @@ def main() -> int:
     parser.add_argument("--held-out", type=int, default=8, help="how many to keep for measuring, about")
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--whole-prompts", action="store_true", help="with the system prompts")
+    parser.add_argument("--serve", metavar="ENV", help="an environment with vLLM, to serve the adapter with")
     given = parser.parse_args()
     pairs = world_pairs(given.pairs + given.held_out)
     if not given.whole_prompts:
@@ -84,9 +113,13 @@ def main() -> int:
     parts = {
         name: {"before": asdict(found.before[name]), "after": asdict(after)} for name, after in found.after.items()
     }
-    facts = {"seconds": found.seconds, "peak_mib": found.peak_mib}
+    facts: dict[str, Any] = {"seconds": found.seconds, "peak_mib": found.peak_mib}
+    if given.serve:
+        facts["served"] = served(given.model, found.folder, given.serve, pairs)
     print(json.dumps({**facts, **parts}, indent=1))
-    return 0 if found.after["train"].margin > found.before["train"].margin else 1
+    if not found.after["train"].margin > found.before["train"].margin:
+        return 1
+    return 0 if not given.serve or facts["served"]["changed"] else 2
 
 
 if __name__ == "__main__":
