@@ -158,8 +158,12 @@ def look_for(memory: Memory, model: Model, key: str) -> None:
         (text, "dense", 2),
         (text, "hybrid", len(model.texts)),
     ]:
-        results = memory.search(query, user_id=USER, top_k=top_k, retriever=retriever)["results"]
+        results = memory.search(query, user_id=USER, top_k=top_k, retriever=retriever, explain=True)["results"]
         assert key in [result["id"] for result in results], (retriever, text[:300], str(results)[:3000])
+    # Hybrid returns every turn there is: what counts is that both of its indexes know this one.
+    (own,) = [result["score_details"] for result in results if result["id"] == key]
+    assert own["dense"] > 1.999, own  # the weight of the nearest vector
+    assert own["bm25_turn"] > 0, own
 
 
 def settle(model: Model, pending: dict[str, Any] | None, found: dict[str, str]) -> str:

@@ -26,6 +26,7 @@ from memagent.testing import HashingEncoder
 USER = "ann"
 REPLYING = 2  # threads of each process that also reply to one common turn
 WAIT = 120.0
+READERS, LOOKS = 2, 3  # each looks more often than that while there are writers
 
 
 def open_memory(directory: str) -> Memory:
@@ -37,6 +38,7 @@ class Writer:
 
     def __init__(self, directory: str, process: int, threads: int, calls: int) -> None:
         self.memory = open_memory(directory)
+        self.directory = directory
         self.process, self.threads, self.calls = process, threads, calls
         self.journal = os.open(Path(directory).with_name("journal"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.failures: list[str] = []
@@ -62,6 +64,8 @@ class Writer:
         name = f"p{self.process}t{number}"
         kept: list[str] = []
         for call in range(self.calls):
+            if call == self.calls - 1:
+                self._wait_for_readers()
             began = time.monotonic()
             session = f"s{number % 3}" if call % 2 else None
             reply = self.memory.add(f"note {name}n{call} about tea", user_id=USER, session_id=session)
@@ -73,6 +77,18 @@ class Writer:
             self.memory.add(said, user_id=USER, session_id="common")
         self.memory.update(kept[0], f"note {name}n0 about tea, updated", user_id=USER)
 
+    def _wait_for_readers(self) -> None:
+        """Until each has looked some times: they are to look while somebody writes, on however slow a machine."""
+        deadline = time.monotonic() + WAIT
+        while not all(looked(self.directory, number).exists() for number in range(READERS)):
+            assert time.monotonic() < deadline, "a reader does not look"
+            time.sleep(0.01)
+
+
+def looked(directory: str, number: int) -> Path:
+    """The file that says that a reader has looked often enough."""
+    return Path(directory).with_name(f"reader {number} has looked")
+
 
 def read(directory: str, number: int) -> None:
     """Look again and again until the writers have finished: nothing that was acknowledged may be missing."""
@@ -80,7 +96,7 @@ def read(directory: str, number: int) -> None:
     journal, done = Path(directory).with_name("journal"), Path(directory).with_name("done")
     before = 0
     looks = 0
-    while looks <= 3 or not done.exists():
+    while not done.exists():
         noted = set(journal.read_text().split()) if journal.exists() else set()
         if not noted:
             time.sleep(0.01)
@@ -96,7 +112,10 @@ def read(directory: str, number: int) -> None:
         assert len(ids) >= before, "there are fewer than before"
         before = len(ids)
         looks += 1
+        if looks > LOOKS:
+            looked(directory, number).touch()
     memory.close()
+    assert looks > LOOKS, f"only {looks} looks"
 
 
 def check(directory: str, processes: int, threads: int, calls: int) -> dict[str, int]:
@@ -148,7 +167,7 @@ def main() -> int:
 
     os.waitpid(fork(first, reports), 0)
     began = time.monotonic()
-    readers = [fork(lambda number=number: read(directory, number), reports) for number in range(2)]  # type: ignore[misc]
+    readers = [fork(lambda number=number: read(directory, number), reports) for number in range(READERS)]  # type: ignore[misc]
     writers = [
         fork(lambda number=number: Writer(directory, number, threads, calls).run(), reports)  # type: ignore[misc]
         for number in range(processes)

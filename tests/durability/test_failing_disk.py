@@ -15,7 +15,7 @@ from memagent.errors import DuplicateId, InvalidInput, MemagentError, UnknownMem
 from memagent.stores.sqlite import SQLiteStore
 from memagent.testing.faulty_vfs import Failure, FaultyVFS
 
-LONG = " ".join(f"{number:0>40}" for number in range(120))  # more than a page; few words are analysed sooner
+LONG = " ".join(f"word{n}" for n in range(700))  # more than a page
 
 
 @pytest.fixture(scope="module")

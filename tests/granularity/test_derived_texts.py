@@ -72,7 +72,7 @@ def test_a_megabyte_without_a_stop_is_read_in_linear_time() -> None:
     began = process_time()
     sentences("a" * 500_000 + "." * 500_000)
     sentences("a." * 500_000)
-    assert process_time() - began < 30  # of computing; in quadratic time it would be hours
+    assert process_time() - began < 5  # of computing
 
 
 # summaries
@@ -183,7 +183,7 @@ def test_a_very_long_session_is_derived_from_some_of_its_turns() -> None:
     ]
     began = process_time()
     derived = derive(turns, encode)
-    assert process_time() - began < 60
+    assert process_time() - began < 15
     assert derived.summary
     assert derived.keywords
 

@@ -101,29 +101,33 @@ def test_without_background_nothing_happens_by_itself() -> None:
         assert memory.flush(user_id="ann") == 2
 
 
-class Slow(HashingEncoder):
-    """An encoder that takes its time, and says when it is at work."""
+class Held(HashingEncoder):
+    """An encoder that says when it is at work for a summary, and goes on when it may."""
 
     def __init__(self) -> None:
         super().__init__(32)
-        self.called = 0
+        self.at_work, self.free = threading.Event(), threading.Event()
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         if threading.current_thread().name == "memagent-deriver":
-            self.called += 1
-            time.sleep(0.1)
+            self.at_work.set()
+            assert self.free.wait(60)
         return super().encode_documents(texts)
 
 
 def test_closing_waits_for_the_session_at_hand_only(tmp_path: Path) -> None:
-    encoder = Slow()
+    encoder = Held()
     memory = Memory(tmp_path, encoder=encoder)
     memory.add_many([{"messages": f"I saw bird number {number} today."} for number in range(50)], user_id="ann")
-    assert eventually(lambda: encoder.called > 0)
-    memory.close()
+    assert encoder.at_work.wait(60)
+    closing = threading.Thread(target=memory.close)
+    closing.start()
+    assert eventually(lambda: memory._deriver._stopping)
+    encoder.free.set()
+    closing.join()
     assert derivers() == []
     with Memory(tmp_path, encoder=ENCODER, background=False) as memory:
-        assert 1 <= summaries(memory) < 50
+        assert summaries(memory) == 1
         assert memory.verify()["ok"]
 
 
