@@ -28,7 +28,11 @@ def seconds_above_zero(seconds: Any, name: str) -> float | None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise InvalidInput(f"{name} is {seconds!r}", hint="seconds, above 0")
-    return None if math.isinf(seconds) else float(seconds)
+    try:
+        number = float(seconds)
+    except OverflowError:  # a whole number of more digits than a float has room for
+        return None
+    return None if math.isinf(number) else number
 
 
 def within(seconds: float | None, call: Callable[[], T], what: str) -> T:

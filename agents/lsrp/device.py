@@ -82,7 +82,8 @@ class Device:
         >>> device.ask("Invite my neighbours to dinner.", "writing").text  # doctest: +SKIP
 
     Where the cloud cannot be reached, is slow, or answers with something that is no guideline, the device writes alone
-    by a general plan; errors of its own model and memory are raised. Tracing by LangSmith is off while it works.
+    by a general plan; errors of its own model and memory are raised. While it works tracing by LangSmith is off, and a
+    graph of LangGraph in whose node it is asked learns nothing: neither that graph's callbacks nor its checkpoints.
     """
 
     def __init__(

@@ -80,9 +80,7 @@ class NeighbourIndex:
             )
         self._encoder = encoder
         self._made = made or Texts()
-        self._weights = None if weights is None else tuple(map(float, weights))
-        if self._weights is not None and not _are_weights(self._weights):
-            raise InvalidInput(f"weights {self._weights}", hint="three finite numbers: of UDRR, fluency and relevance")
+        self._weights = _checked_weights(weights)
         self._vectors = vectors
         self._styles = tuple(styles)
         self._texts = None if texts is None else tuple(texts)
@@ -131,10 +129,11 @@ class NeighbourIndex:
     ) -> NeighbourIndex:
         """The index of tasks with their best styles. ``texts=False`` keeps vectors and styles only.
 
-        Raises InvalidInput unless there is a style for each task.
+        Raises InvalidInput unless there is a style for each task, and for weights that are none.
         """
         if len(tasks) != len(styles):
             raise InvalidInput(f"{len(tasks)} tasks, {len(styles)} styles", hint="one style for each task")
+        weights = _checked_weights(weights)  # before the texts are embedded, which takes a while
         form = made or Texts()
         written = [form.of(task) for task in tasks]
         vectors = encoder.encode_documents(written) if written else np.empty((0, encoder.dim), np.float32)
@@ -213,6 +212,13 @@ def _weights(found: object) -> list[float] | None:
     if not isinstance(found, list) or not _are_weights(found):
         raise ValueError("three numbers were expected")
     return found
+
+
+def _checked_weights(weights: Sequence[float] | None) -> tuple[float, ...] | None:
+    checked = None if weights is None else tuple(map(float, weights))
+    if checked is not None and not _are_weights(checked):
+        raise InvalidInput(f"weights {checked}", hint="three finite numbers: of UDRR, fluency and relevance")
+    return checked
 
 
 def _are_weights(found: Sequence[object]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import socket
 import ssl
 import time
@@ -17,6 +18,7 @@ from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+from memagent.agents.lsrp.deadline import seconds_above_zero
 from memagent.agents.lsrp.messages import Guideline, GuidelineRequest
 from memagent.agents.lsrp.wire import WireLog
 from memagent.errors import DataError, InvalidInput, MalformedReply, ModelError, ModelTimeout, ModelUnavailable
@@ -68,11 +70,11 @@ class _Place:
 class RemoteLeader:
     """A :class:`~memagent.agents.lsrp.ports.Leader` behind a URL. Safe from several threads.
 
-    ``timeout``: seconds for the whole call, the second attempt included; only looking up the host's name takes as long
-    as the system lets it (a :class:`~memagent.agents.lsrp.Device` does not wait for that either). There is one second
-    attempt where nothing, or an error of the server, came back. ``token`` is sent as ``Authorization: Bearer``.
-    ``wire`` logs every byte. ``pad``: a body is filled up with spaces to a multiple of so many bytes, so that who
-    watches a line that is encrypted learns less of the task from its length (0: it is not).
+    ``timeout``: seconds for the whole call, the second attempt included (None: no limit); only looking up the host's
+    name takes as long as the system lets it (a :class:`~memagent.agents.lsrp.Device` does not wait for that either).
+    There is one second attempt where nothing, or an error of the server, came back. ``token`` is sent as
+    ``Authorization: Bearer``. ``wire`` logs every byte. ``pad``: a body is filled up with spaces to a multiple of so
+    many bytes, so that who watches a line that is encrypted learns less of the task from its length (0: it is not).
 
     Raises ModelUnavailable, ModelTimeout, ModelRefused, ModelDenied, or MalformedReply for an answer that is no
     guideline, is empty, or is longer than ``LONGEST_ANSWER``; and what the log raises if it cannot be written.
@@ -80,10 +82,15 @@ class RemoteLeader:
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, timeout: float = TIMEOUT, wire: WireLog | None = None, pad: int = 0
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float | None = TIMEOUT,
+        wire: WireLog | None = None,
+        pad: int = 0,
     ) -> None:
-        if not timeout > 0:
-            raise InvalidInput(f"timeout is {timeout}", hint="seconds, above 0")
+        seconds = seconds_above_zero(timeout, "timeout")
         if token is not None and (not token or not token.isascii() or not token.isprintable() or " " in token):
             raise InvalidInput("the token cannot be sent", hint="printable ASCII without spaces")
         if type(pad) is not int or not 0 <= pad <= _MOST_PADDING:
@@ -91,7 +98,7 @@ class RemoteLeader:
         self._place = _place(url)
         self._pad = pad
         self._token = token
-        self._timeout = timeout
+        self._timeout = math.inf if seconds is None else seconds
         self.wire = wire if wire is not None else WireLog()
         """The log of all that crossed."""
 

@@ -1,7 +1,8 @@
-"""No tracing by LangSmith while private data are worked on, whatever the environment says.
+"""Nobody else looks on while private data are worked on: no tracing by LangSmith, and no graph around the device.
 
 With ``LANGSMITH_TRACING`` set, LangGraph and LangChain would send every state and prompt of the device to LangSmith's
-server.
+server. Asked in a node of another graph, LangGraph would take the device for a part of it: write the device's states
+to that graph's checkpoints, wherever they are kept, and tell them to its callbacks.
 """
 
 from __future__ import annotations
@@ -17,16 +18,21 @@ T = TypeVar("T")
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """Nothing is traced inside this block."""
+    """Nothing is traced inside this block, and no graph around it is known."""
+    from langchain_core.runnables.config import var_child_runnable_config
     from langsmith import tracing_context
 
-    with tracing_context(enabled=False):
-        yield
+    around = var_child_runnable_config.set(None)
+    try:
+        with tracing_context(enabled=False):
+            yield
+    finally:
+        var_child_runnable_config.reset(around)
 
 
 @contextmanager
 def _context() -> Iterator[Context]:
-    """A context of its own in which nothing is traced: between two steps of an iterator the caller's is untouched."""
+    """A context of its own, as in :func:`untraced`: between two steps of an iterator the caller's is untouched."""
     context, off = copy_context(), untraced()
     context.run(off.__enter__)
     try:
@@ -36,7 +42,7 @@ def _context() -> Iterator[Context]:
 
 
 def steps_untraced(steps: Iterator[T]) -> Iterator[T]:
-    """The same steps, each made without tracing."""
+    """The same steps, each made as in :func:`untraced`."""
     end = object()
     with _context() as context:
         while (step := context.run(next, steps, end)) is not end:

@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 from fake_server import Fake
 from fake_server import serving as model_server
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.graph import END, START, StateGraph
 from lsrp_examples import HISTORY, PLAN, PRIVATE, PROFILE, TASK, answering, follows, guided, http
 
 from memagent import Memory
@@ -223,7 +226,7 @@ def test_a_deadline_that_is_no_time_is_refused(option: str, seconds: Any) -> Non
 
 def test_without_a_deadline_a_slow_leader_is_waited_for() -> None:
     with answering(lambda _, connection: connection.sendall(guided())) as (url, _):
-        for endless in (float("inf"), 1e12):
+        for endless in (None, float("inf"), 10**400, 1e12):
             assert Device(ScriptedModel(follows), url, cloud_timeout=endless, model_timeout=endless).ask(TASK).led
 
 
@@ -409,6 +412,40 @@ def test_nothing_is_traced_to_another_machine_whatever_the_environment_says(monk
         monkeypatch.undo()
         clear()
     assert traced == [False] * 8
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_graph_in_whose_node_a_device_is_asked_learns_nothing_of_it(asynchronous: bool) -> None:
+    device = Device(ScriptedModel(follows), Cloud(ScriptedModel(lambda prompt: PLAN)))
+    told: list[str] = []
+    outer: StateGraph[Any, Any, Any, Any] = StateGraph(dict)
+
+    class Listener(BaseCallbackHandler):
+        def on_chain_start(self, *given: Any, **more: Any) -> None:
+            told.append(repr(given))
+
+        def on_chain_end(self, *given: Any, **more: Any) -> None:
+            told.append(repr(given))
+
+    def sync(values: Any) -> Any:
+        return {"led": device.ask(TASK).led, "nodes": len(list(device.stream(TASK)))}
+
+    async def other(values: Any) -> Any:
+        led = (await device.aask(TASK)).led
+        return {"led": led, "nodes": len([stage async for stage in device.astream(TASK)])}
+
+    outer.add_node("node", RunnableLambda(sync, afunc=other))
+    outer.add_edge(START, "node")
+    outer.add_edge("node", END)
+    saver = InMemorySaver()
+    graph = outer.compile(checkpointer=saver)
+    config: RunnableConfig = {"configurable": {"thread_id": "outer"}, "callbacks": [Listener()]}
+    given: Any = {"led": None}
+    found = asyncio.run(graph.ainvoke(given, config)) if asynchronous else graph.invoke(given, config)
+    assert found == {"led": True, "nodes": 7}
+    assert told
+    for kept in (repr(told), repr((saver.storage, saver.blobs, saver.writes))):
+        assert not [private for private in PRIVATE if private in kept]
 
 
 def test_what_is_too_long_for_the_model_is_left_out_from_the_end(memory: Memory) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +20,9 @@ from memagent.agents.lsrp.private_counts import PrivateCounts, centroids, discre
 from memagent.agents.lsrp.strategies import STYLES
 from memagent.errors import DataError, EncoderMismatch, InvalidInput
 from memagent.testing import HashingEncoder
+
+if TYPE_CHECKING:
+    from memagent.records import Vectors
 
 ENCODER = HashingEncoder(dim=64)
 
@@ -66,6 +71,13 @@ def test_an_empty_index_has_no_neighbours_and_can_be_kept(tmp_path: Path) -> Non
     assert NeighbourIndex.load(tmp_path / "index", encoder=ENCODER).nearest(TASKS[0]) == []
 
 
+class Unasked(HashingEncoder):
+    """What it is asked to embed is a waste."""
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        raise AssertionError("texts were embedded")
+
+
 def test_an_index_keeps_the_weights_by_which_its_styles_were_picked(tmp_path: Path) -> None:
     path = tmp_path / "index"
     index().save(path)
@@ -75,7 +87,7 @@ def test_an_index_keeps_the_weights_by_which_its_styles_were_picked(tmp_path: Pa
     header, arrays = read_arrays(path, _KIND)
     for weights in ((9.0, 1.0), (9.0, 1.0, float("nan"))):
         with pytest.raises(InvalidInput, match="three finite numbers"):
-            NeighbourIndex.of(TASKS, BEST, encoder=ENCODER, weights=weights)
+            NeighbourIndex.of(TASKS, BEST, encoder=Unasked(), weights=weights)
         write_arrays(path, {**header, "weights": list(weights)}, arrays)
         with pytest.raises(DataError, match="damaged"):
             NeighbourIndex.load(path, encoder=ENCODER)
