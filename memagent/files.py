@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -91,8 +91,10 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def claim(path: Path, file: IO[Any]) -> None:
+def claim(path: Path, file: IO[Any] | int) -> None:
     """Keep other runs off ``file``, which is open at ``path``, until it is closed, also by the end of the process.
+
+    ``file``: an open file, or a descriptor (of a folder too).
 
     Raises InvalidInput where another has it, OSError where the file system has no locks.
     """
@@ -102,6 +104,18 @@ def claim(path: Path, file: IO[Any]) -> None:
         raise InvalidInput(
             f"another run is writing to {path}", hint="wait for its end, or write to another place"
         ) from error
+
+
+@contextmanager
+def closing_file(file: IO[Any], failed: Callable[[OSError], Exception]) -> Iterator[None]:
+    """Close ``file`` when the block ends; ``failed`` makes the error to raise where what it has left to write fails."""
+    try:
+        yield
+    finally:
+        try:
+            file.close()
+        except OSError as error:
+            raise failed(error) from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ events.parquet     the events as a table, if pyarrow is installed
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,10 +22,10 @@ from typing import Any
 from memagent.agents.ab.events import Event, Visit
 from memagent.agents.ab.parquet import write_parquet
 from memagent.errors import DataError, InvalidInput
-from memagent.files import directory_to_use, replacing
+from memagent.files import claim, directory_to_use, replacing
 
 EVENTS, VISITS, PARQUET, FACTS = "events.jsonl", "visits.jsonl", "events.parquet", "experiment.json"
-_PARTS = "parts"
+_PARTS, _DONE = "parts", "parts.done"
 
 
 @dataclass(slots=True)
@@ -94,7 +95,8 @@ class Runs:
                     with (self._parts / _part_name(number)).open(encoding="utf-8") as part:
                         file.writelines(line[1:] for line in part if line.startswith(letter))
         write_parquet(self._folder / EVENTS, self._folder / PARQUET)
-        shutil.rmtree(self._parts)
+        # All of them at once: a run that finds some parts gone would make those again.
+        shutil.rmtree(self._parts.rename(self._folder / _DONE))
 
     def _part(self, number: int) -> Path | None:
         return self._parts / _part_name(number) if self._parts else None
@@ -121,15 +123,35 @@ def _finished(folder: Path, size: int) -> list[list[Visit]] | None:
 def keep(
     folder: str | PathLike[str] | None, fingerprint: str, facts: Mapping[str, Any], *, size: int
 ) -> Iterator[Runs]:
-    """The runs of an experiment in its folder, which is made; raises InvalidInput if it holds another experiment.
+    """The runs of an experiment in its folder, which is made, and kept from other runs meanwhile.
 
-    ``size`` is the number of users in a block.
+    ``size`` is the number of users in a block. Raises InvalidInput if the folder holds another experiment, or is in use
+    by another run.
     """
     if folder is None:
         yield Runs(None, size)
         return
     place = directory_to_use(folder, "folder")
     place.mkdir(parents=True, exist_ok=True)
+    with _claimed(place):
+        yield _opened(place, fingerprint, facts, size)
+
+
+@contextmanager
+def _claimed(place: Path) -> Iterator[None]:
+    """One run at a time: two would play every user twice."""
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            claim(place, descriptor)
+        except OSError as error:
+            raise InvalidInput(f"{place} cannot be locked: {error.strerror}", hint="name a folder elsewhere") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened(place: Path, fingerprint: str, facts: Mapping[str, Any], size: int) -> Runs:
     known = place / FACTS
     if known.exists():
         there, found = _known(known)
@@ -142,10 +164,12 @@ def keep(
         with replacing(known, mode=0o666) as temporary:
             text = json.dumps({"fingerprint": fingerprint, **facts}, indent=1, ensure_ascii=False)
             temporary.write_text(text + "\n", encoding="utf-8")
+    if (place / _DONE).exists():  # the process was killed when it removed them
+        shutil.rmtree(place / _DONE)
     runs = Runs(place, size)
     if runs.begun:
         (place / _PARTS).mkdir(exist_ok=True)
-    yield runs
+    return runs
 
 
 def _known(path: Path) -> tuple[dict[str, Any], str]:

@@ -14,7 +14,7 @@ from typing import IO, Any, Generic, TypeVar
 
 from memagent.agents.lsrp.scores import mean_logprob
 from memagent.errors import DataError, InvalidInput, MalformedReply
-from memagent.files import claim
+from memagent.files import claim, closing_file
 from memagent.llm.reply import Reply, Usage
 from memagent.prompts.prompt import Prompt
 
@@ -133,7 +133,7 @@ def open_call_log(path: Path | None) -> Iterator[CallLog]:
         file = os.fdopen(descriptor, "a+", encoding="utf-8", errors="replace", newline="")
     except OSError as error:
         raise _unwritable(path, error) from error
-    with file:
+    with closing_file(file, lambda error: _unwritable(path, error)):
         try:
             claim(path, file)
             calls = _continued(path, file)

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from memagent.agents.reason_rag.tree import Case, Event, Tree, event_from_json, event_to_json
 from memagent.errors import DataError, InvalidInput
-from memagent.files import as_path, claim, file_to_write, replacing
+from memagent.files import as_path, claim, closing_file, file_to_write, replacing
 
 _SCHEMA = 1
 
@@ -62,7 +62,7 @@ def open_tree_log(path: Path | None, identity: Mapping[str, Any]) -> Iterator[Tr
         file = path.open("a+", encoding="utf-8", errors="replace", newline="")
     except OSError as error:
         raise _unwritable(path, error) from error
-    with file:
+    with closing_file(file, lambda error: _unwritable(path, error)):
         try:
             claim(path, file)
             events = _continued(path, file, header)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, overload
 
@@ -261,6 +262,10 @@ def read_config(path: Path, kind: type[Any] = Config) -> Any:
         raise DataError(f"{path} cannot be read: {error}", hint="give a YAML file") from error
     if not isinstance(given, dict):
         raise DataError(f"{path} holds no settings", hint="see `memagent eval ab --help` for an example")
+    try:
+        json.dumps(given, ensure_ascii=False, skipkeys=True, default=str).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{path} holds a lone surrogate", hint="write the character itself, not its halves") from None
     try:
         return kind.model_validate(given)
     except ValidationError as error:

@@ -217,6 +217,45 @@ def test_a_folder_with_another_experiment_is_refused(tmp_path: Path) -> None:
         experiment().run(tmp_path)
 
 
+def test_two_runs_at_once_do_not_play_the_same_users(tmp_path: Path) -> None:
+    refused = 0
+
+    def another() -> None:
+        nonlocal refused
+        with pytest.raises(InvalidInput, match="another run"):
+            experiment().run(tmp_path)
+        refused += 1
+
+    whole = experiment().run(tmp_path, after=another).visits
+    assert refused == 1
+    assert experiment().run(tmp_path).visits == whole
+
+
+def test_a_run_that_is_killed_while_it_removes_its_parts_plays_nobody_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path) -> None:
+        next(path.iterdir()).unlink()
+        raise KeyboardInterrupt
+
+    asked: list[str] = []
+
+    def noted(user: str) -> list[str]:
+        asked.append(user)
+        return list(IDS[:11])
+
+    arm = FixedArm(instead=noted)
+    with monkeypatch.context() as patched:
+        patched.setattr("memagent.agents.ab.storing.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            experiment([arm], block=1).run(tmp_path)
+    logs = {path.name: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()}
+    assert len(asked) == 3
+    experiment([arm], block=1).run(tmp_path)
+    assert len(asked) == 3
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == logs
+
+
 def test_an_experiment_needs_users_arms_and_names_of_their_own() -> None:
     with pytest.raises(InvalidInput, match="needs users"):
         experiment(users=0)

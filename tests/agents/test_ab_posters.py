@@ -270,6 +270,15 @@ def test_a_file_of_captions_that_was_cut_off_is_mended_and_another_one_is_refuse
         Captions(path=path)
 
 
+def test_a_line_that_was_cut_off_is_taken_away_once_though_two_runs_have_seen_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"item": "i1", "capt')
+    runs = [Captions(ScriptedModel([PosterCaption(caption=text)]), path=path) for text in ("One.", "Two.")]
+    for number, captions in enumerate(runs, start=1):
+        source(tmp_path, captions).caption(film(number, "red.png"))
+    assert [json.loads(line)["caption"] for line in path.read_text().splitlines()] == ["One.", "Two."]
+
+
 @pytest.mark.parametrize(("error", "asked"), [(ModelRefused("no"), 1), (ModelUnavailable("away"), 2)])
 def test_a_caption_that_does_not_come_is_counted_and_the_item_shown_without(
     error: ModelError, asked: int, tmp_path: Path
@@ -286,6 +295,14 @@ def test_a_captioner_that_has_ceased_to_answer_stops_the_run(tmp_path: Path) -> 
     dead = ScriptedModel(lambda _: ModelTimeout("no answer"), retries=0)
     with pytest.raises(Stopped, match="does not answer any more"):
         source(tmp_path, Captions(dead)).caption(film(1, "red.png"))
+
+
+def test_a_caption_that_cannot_be_written_ends_the_run_with_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    captions = Captions(ScriptedModel([PosterCaption(caption="One.")]), path=path)
+    path.mkdir()
+    with pytest.raises(DataError, match=r"c\.jsonl cannot be written"):
+        source(tmp_path, captions).caption(film(1, "red.png"))
 
 
 def test_captions_that_cannot_be_paid_for_end_the_run(tmp_path: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memagent.agents.lsrp.calls import open_call_log, said
+from memagent.agents.lsrp.calls import Said, open_call_log, said
 from memagent.agents.lsrp.cast import Cast, Scene, one, play
 from memagent.errors import BudgetExceeded, DataError, InvalidInput, MalformedReply, ModelRefused, Stopped
-from memagent.llm import Budget
+from memagent.llm import Budget, Usage
 from memagent.prompts.lsrp import leader_alone
 from memagent.prompts.lsrp_judges import judge_relevance
 from memagent.prompts.prompt import Prompt
@@ -61,6 +62,30 @@ def test_a_file_serves_one_run_at_a_time_and_must_be_writable(tmp_path: Path) ->
         pass
     with pytest.raises(InvalidInput, match="cannot be written"), open_call_log(tmp_path / "missing" / "calls.jsonl"):
         pass
+
+
+def test_a_full_disk_is_told_and_what_was_kept_before_is_found_again(tmp_path: Path) -> None:
+    place = tmp_path / "calls.jsonl"
+    first, second = leader_alone("Write a eulogy.", "writing"), leader_alone("Write a toast.", "writing")
+    reply = Said(value="x" * 500, text="x" * 500, fluency=None, usage=Usage(), kept=False)
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        with open_call_log(place) as log:
+            log.keep("1", first, "m", reply)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (place.stat().st_size + 100, most[1]))
+            log.keep("2", second, "m", reply)
+
+    try:
+        with pytest.raises(InvalidInput, match=r"calls\.jsonl cannot be written"):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    with open_call_log(place) as log:
+        found = log.find(first, "m")
+        assert found is not None
+        assert found.value == reply.value
+        assert log.find(second, "m") is None
 
 
 def two(first: Prompt[str], second: Prompt[str]) -> Scene[list[str]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
+import os
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +38,7 @@ class Captions:
     one a caption (``item``, ``picture`` the SHA-256 of its URL, ``prompt``, ``caption``), to which each is added as it
     is written. It may be given to a run without a vision model; a line with ``item`` and ``caption`` alone, written by
     hand, is used whatever the picture. A caption by another version of the prompt is not used. Safe from several
-    threads. Raises DataError for a line that is no caption.
+    threads. Raises DataError for a line that is no caption, and where the file cannot be written.
 
     A model that has no answer leaves the item without a caption; that is logged and counted, and it is not asked about
     that picture again unless it could not be reached. No money left, a wrong key and a model that has ceased to answer
@@ -52,7 +55,7 @@ class Captions:
         self._failures: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._asking = [threading.Lock() for _ in range(_LOCKS)]
-        self._torn: int | None = None
+        self._torn: tuple[int, int] | None = None  # where the line begins that was cut off, and where it ends
         self._before = b""
         if self._path is not None and self._path.exists():
             self._read(self._path)
@@ -107,7 +110,12 @@ class Captions:
         caption = " ".join(said.split())
         with self._lock:
             self._known[key] = self._latest[item.id] = caption
-            self._append({"item": item.id, "picture": key[1], "prompt": prompt.label, "caption": caption})
+            try:
+                self._append({"item": item.id, "picture": key[1], "prompt": prompt.label, "caption": caption})
+            except OSError as error:
+                raise DataError(
+                    f"{self._path} cannot be written: {error}", hint="make room, or write elsewhere"
+                ) from error
         return caption
 
     def _append(self, row: dict[str, str]) -> None:
@@ -116,8 +124,12 @@ class Captions:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace")
         with self._path.open("ab") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
             if self._torn is not None:
-                file.truncate(self._torn)
+                whole, size = self._torn
+                if file.seek(0, os.SEEK_END) == size:  # else another run has written: there are captions behind it
+                    file.truncate(whole)
                 self._torn = None
             file.write(self._before + line + b"\n")
         self._before = b""
@@ -132,7 +144,7 @@ class Captions:
         if rest.strip() and self._taken(rest):
             self._before = b"\n"
         elif rest:
-            self._torn = len(data) - len(rest)
+            self._torn = len(data) - len(rest), len(data)
 
     def _taken(self, line: bytes) -> bool:
         """Whether it is a caption; those of other versions of the prompt are passed over."""
