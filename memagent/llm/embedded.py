@@ -14,6 +14,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr
 
+from memagent.llm.computing import steps
 from memagent.llm.packaged import PACKAGED_NAME, Loaded, load_gguf, packaged_gguf
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class EmbeddedChat(BaseChatModel):
         """Load the model, if it is not yet; raises :class:`~memagent.errors.MissingExtra` where it is not installed."""
         with self._lock:
             if self._loaded is None:
-                self._loaded = load_gguf(self.file or packaged_gguf())
+                with steps.step():
+                    self._loaded = load_gguf(self.file or packaged_gguf())
             return self._loaded
 
     def _generate(
@@ -79,7 +81,10 @@ class EmbeddedChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         model, tokenizer = self.load()
         asked = [{"role": _ROLES.get(message.type, "user"), "content": str(message.text)} for message in messages]
-        inputs = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        with steps.step():
+            inputs = tokenizer.apply_chat_template(
+                asked, add_generation_prompt=True, return_tensors="pt", return_dict=True
+            )
         sent = int(inputs["input_ids"].shape[1])
         limit = int(kwargs.get("max_tokens") or self.max_tokens)
         room = int(model.config.max_position_embeddings)
@@ -96,7 +101,7 @@ class EmbeddedChat(BaseChatModel):
                 stop=stop or [],
                 seed=kwargs.get("seed"),
             )
-            for text in run.texts():
+            for text in steps.each(run.texts()):
                 if run_manager:
                     run_manager.on_llm_new_token(text)
                 yield ChatGenerationChunk(message=AIMessageChunk(content=text))

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 from uuid import uuid4
 
-from memagent.errors import InvalidInput, ModelRefused, ServerFailed
+from memagent.errors import InvalidInput, ModelRefused, ModelUnavailable, ServerFailed
 from memagent.llm.failures import failure_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._whole(body)
         except (InvalidInput, ModelRefused) as error:
             self._fail(400, str(error))
-        except ConnectionError:  # whoever asked has gone
+        except (ConnectionError, ModelUnavailable):  # whoever asked has gone, or the process ends
             self.close_connection = True
 
     def _body(self) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,8 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 
-from memagent.errors import InvalidInput, MissingExtra, ModelRefused, ServerFailed
-from memagent.llm import Model, Prompt, chat_model, connect, packaged
+from memagent.errors import InvalidInput, MissingExtra, ModelRefused, ModelUnavailable, ServerFailed
+from memagent.llm import Model, Prompt, chat_model, computing, connect, packaged
 from memagent.llm.embedded import EmbeddedChat, Generation
 from memagent.llm.embedded_server import ChatServer
 
@@ -134,6 +137,89 @@ def recited(text: str, limit: int = 99, stop: list[str] | None = None) -> tuple[
     run = Generation(Reciting(text), Letters(), inputs, limit=limit, temperature=0.0, stop=stop or [])
     pieces = [piece for piece in run.texts() if piece]
     return pieces, run.finish, run.count
+
+
+class Endless:
+    """A model, and its tokenizer, that writes for ever; it says when it is at a step, and goes on when it may."""
+
+    config = type("Config", (), {"max_position_embeddings": 10**9})
+    eos_token_id = 0
+
+    def __init__(self) -> None:
+        self.at_work, self.free = threading.Event(), threading.Event()
+        self.calls = 0
+
+    def __call__(self, **inputs: Any) -> Any:
+        self.calls += 1
+        self.at_work.set()
+        assert self.free.wait(60)
+        return Reciting("a")(**inputs)
+
+    def apply_chat_template(self, asked: Any, **options: Any) -> Any:
+        import torch
+
+        return {"input_ids": torch.tensor([[1]])}
+
+    def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
+        return "a" * len(ids)
+
+
+def test_at_the_end_of_the_process_a_step_is_finished_and_no_other_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, endless = computing.Steps(), Endless()
+    monkeypatch.setattr("memagent.llm.embedded.steps", steps)
+    chat = EmbeddedChat()
+    chat._loaded = packaged.Loaded(endless, endless)
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            Model(chat).ask(Prompt[str](name="e", version=1, system="", user="x", max_tokens=10**6))
+        except ModelUnavailable as error:
+            errors.append(error)
+
+    asking, ending = threading.Thread(target=ask), threading.Thread(target=steps.end)
+    asking.start()
+    assert endless.at_work.wait(60)
+    ending.start()
+    ending.join(0.05)
+    assert ending.is_alive()  # it waits for the step
+    endless.free.set()
+    ending.join(60)
+    asking.join(60)
+    assert [str(error) for error in errors] == ["the process is ending (wait for answers before)"]
+    calls = endless.calls
+    assert "".join(islice((str(chunk.text) for chunk in chat.stream("x")), 3)) == "aaa"  # here, in the main thread
+    assert endless.calls == calls + 3
+
+
+def test_a_process_ends_by_itself_though_a_thread_computes() -> None:
+    script = """
+import threading, time
+from contextlib import suppress
+from memagent.errors import ModelUnavailable
+from memagent.llm.computing import steps
+
+at_work = threading.Event()
+
+def pieces():
+    while True:
+        at_work.set()
+        time.sleep(0.3)
+        print("a step", flush=True)
+        yield 1
+
+def work():
+    with suppress(ModelUnavailable):
+        for _ in steps.each(pieces()):
+            pass
+
+threading.Thread(target=work, daemon=True).start()
+at_work.wait()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("a step\n")
+    assert ended.stderr == ""
 
 
 def test_pieces_hold_whole_characters() -> None:
