@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,13 +80,14 @@ def stoppable() -> Iterator[None]:
 
 def check_places(*paths: Path | None) -> None:
     """Refuse an output that could not be written, or would be written over, before hours of work and not after."""
-    places: set[Path] = set()
+    places: set[str] = set()
     for path in filter(None, paths):
         if path.is_dir() or not path.parent.is_dir():
             raise InvalidInput(f"{path} is not a place for a file", hint="name a file in a folder that exists")
-        if path.resolve() in places:
+        place = os.path.realpath(path)  # Path.resolve raises RuntimeError for links that lead in a circle
+        if place in places:
             raise InvalidInput(f"{path} is named for two outputs", hint="name a file for each")
-        places.add(path.resolve())
+        places.add(place)
 
 
 def made_folder(path: Path) -> Path:

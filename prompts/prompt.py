@@ -56,7 +56,8 @@ class Prompt(Generic[T]):
     choices: tuple[str, ...] = ()
     """The answers possible, for those who show or count them; what holds the model to them is ``answer``."""
     logprobs: int | None = None
-    """Report each token's log probability, and those of so many alternatives (up to 20); None: do not."""
+    """Report each token's log probability, and those of so many alternatives (up to 20); None: do not. Reaches
+    OpenAI-compatible models (chat completions)."""
     sample: int = 0
     """Numbers repeated askings at a temperature above 0, so that a reply cache tells them apart."""
     seed: int | None = None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _CUT_OFF = {"length", "max_tokens", "model_length", "max_output_tokens"}
 _FILTERED = {"content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist"}
-_ENDED = {"stop", "end_turn", "stop_sequence", "eos", "tool_calls", "tool_use"}
+_ENDED = {"stop", "end_turn", "stop_sequence", "eos", "tool_calls", "tool_use", "completed"}
 _NO_TEMPERATURE = re.compile(
     r"unsupported.{0,80}\btemperature\b|\btemperature\b.{0,80}(?:support|only|deprecated|not (?:be )?allowed)",
     re.IGNORECASE,
@@ -53,7 +53,8 @@ class ChatWire:
             )
         self.chat = chat
         self._openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(chat).__mro__)
-        self._seeds = _takes_seed(chat) if self._openai else chat._llm_type == "memagent-embedded"
+        self._completes = self._openai and _completes(chat)
+        self._seeds = self._completes or chat._llm_type == "memagent-embedded"
         self._capabilities = capabilities or Capabilities(json_schema=None if self._openai else False)
         if self._openai:
             _load_httpx()
@@ -132,11 +133,11 @@ class ChatWire:
             return options
         if timeout is not None:
             options["timeout"] = timeout
-        if streaming:
+        if streaming and self._completes:
             options["stream_usage"] = True
         if prompt.top_p is not None:
             options["top_p"] = prompt.top_p
-        if prompt.logprobs is not None:
+        if prompt.logprobs is not None and self._completes:
             options |= {"logprobs": True, "top_logprobs": prompt.logprobs}
         if body := self._in_the_body(request):
             options["extra_body"] = {**(getattr(self.chat, "extra_body", None) or {}), **body}
@@ -192,10 +193,10 @@ def response_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": safe or "answer", "schema": dict(schema)}}
 
 
-def _takes_seed(chat: Any) -> bool:
-    """Whether an OpenAI-compatible model is sent chat completions: the Responses API has no seed."""
+def _completes(chat: Any) -> bool:
+    """Whether an OpenAI-compatible model is sent chat completions: the Responses API takes other options."""
     other = getattr(chat, "_use_responses_api", None)
-    return not (callable(other) and other({}))
+    return not (callable(other) and other(getattr(chat, "_default_params", {})))
 
 
 def _messages(request: Request) -> list[BaseMessage]:
@@ -226,8 +227,11 @@ def _raw(message: AIMessage, request: Request) -> Raw:
 
 def _reason(details: Mapping[str, Any] | None) -> str:
     """Why the reply ended, in the provider's word; "" if it does not say."""
-    told = (str((details or {}).get(key) or "").lower() for key in ("finish_reason", "stop_reason", "done_reason"))
-    return next(filter(None, told), "")
+    details = details or {}
+    told = [details.get(key) for key in ("finish_reason", "stop_reason", "done_reason")]
+    if details.get("status") in ("completed", "incomplete"):  # the Responses API
+        told += [(details.get("incomplete_details") or {}).get("reason"), details["status"]]
+    return next((str(reason).lower() for reason in told if reason), "")
 
 
 def _finish(details: Mapping[str, Any]) -> str:

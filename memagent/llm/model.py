@@ -151,7 +151,9 @@ class Model:
     def stream(self, prompt: Prompt[str], *, told: Callable[[Reply[str]], None] | None = None) -> Iterator[str]:
         """A plain text as it is written. A call that fails is made again only while nothing of it was received.
 
-        ``told`` is called with the whole reply after the last piece.
+        ``told`` is called with the whole reply after the last piece. Until then the stream is one of the calls that
+        ``concurrency`` bounds: where that is 1, as for the embedded model, another call waits for its end, and one made
+        between two of its pieces would wait for ever.
         """
         wire, asker = self._connected()
         streaming = Streaming(asker, prompt)
