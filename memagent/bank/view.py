@@ -205,6 +205,8 @@ class View:
             raise incomplete("a unit that is in the index")
         for unit in units:
             if not self._shows(unit):
+                if any(unit.key in self.columns(granularity).keys for granularity in Granularity):
+                    raise incomplete("a unit that is in the index")  # it stands for another one there
                 raise KeyError(f"no visible unit has the key {unit.key}")
         return units if self._as_of is None else [self._as_then(unit) for unit in units]
 

@@ -99,22 +99,22 @@ class InferenceRows(Reader):
     def _fact_rows(self, keys: Sequence[int]) -> dict[int, FactRow]:
         """What these facts have beside other units."""
         rows: list[Any] = []
-        links: list[tuple[int, int]] = []
+        links: list[Any] = []
         for batch in batches(keys):
             wanted = marks(batch)
             rows += self._all(f"select {_FACT_COLUMNS} from facts where unit in ({wanted})", batch)
             links += self._all(f"select superseded_by, unit from facts where superseded_by in ({wanted})", batch)
-        ids = self._ids_of({row[3] for row in rows if row[3] is not None} | {old for _, old in links})
-        supersedes: dict[int, list[str]] = {}
-        for new, old in sorted(links):
-            supersedes.setdefault(new, []).extend([ids[old]] if old in ids else [])
         try:
-            return {
-                key: FactRow(_moment(since), _moment(until), tuple(supersedes.get(key, ())), ids.get(by))
-                for key, since, until, by in (typed(row, _FACT) for row in rows)
-            }
+            rows = [typed(row, _FACT) for row in rows]
+            links = sorted(typed(link, (int, int)) for link in links)
+            valid = {key: (_moment(since), _moment(until)) for key, since, until, _ in rows}
         except UNREADABLE as error:
             raise damaged(error) from error
+        ids = self._ids_of({row[3] for row in rows if row[3] is not None} | {old for _, old in links})
+        supersedes: dict[int, list[str]] = {}
+        for new, old in links:
+            supersedes.setdefault(new, []).extend([ids[old]] if old in ids else [])
+        return {key: FactRow(*valid[key], tuple(supersedes.get(key, ())), ids.get(by)) for key, _, _, by in rows}
 
     def _ids_of(self, keys: Iterable[int]) -> dict[int, str]:
         found: dict[int, str] = {}
@@ -155,6 +155,7 @@ def _job(row: Sequence[Any]) -> Job:
         job = Job(**dict(zip(_JOB_FIELDS, typed(row, _JOB), strict=True)))
         if job.kind not in JOB_KINDS or job.state not in JOB_STATES:
             raise ValueError(f"there is no job {job.kind!r} that is {job.state!r}")
+        from_micros(job.asked_at)  # is shown
     except UNREADABLE as error:
         raise damaged(error) from error
     return job

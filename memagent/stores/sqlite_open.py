@@ -10,6 +10,7 @@ import apsw
 from memagent.errors import StoreCorrupt, StoreReadOnly
 from memagent.files import replacing
 from memagent.stores.sqlite_errors import DAMAGED
+from memagent.stores.sqlite_reader import typed
 from memagent.stores.sqlite_schema import WRITE_AHEAD
 from memagent.stores.user_file import Stamp, log_of, status_of
 
@@ -93,6 +94,18 @@ def begun_by(connection: apsw.Connection, where: str) -> tuple[str, object]:
     if not isinstance(user_id, str):
         raise StoreCorrupt(f"{where} does not say whose it is", hint=DAMAGED)
     return user_id, found.get("created_at")
+
+
+def encoder_of(connection: apsw.Connection, where: str) -> tuple[str, int] | None:
+    """Fingerprint and width of the stored vectors; raises StoreCorrupt for what is neither."""
+    try:
+        row = connection.execute("select fingerprint, dim from encoders").fetchone()
+        if row is None:
+            return None
+        fingerprint, dim = typed(row, (str, int))
+    except (UnicodeDecodeError, TypeError):
+        raise StoreCorrupt(f"{where} names no readable encoder", hint=DAMAGED) from None
+    return fingerprint, dim
 
 
 def close_without_checkpoint(connection: apsw.Connection) -> None:

@@ -13,7 +13,6 @@ from memagent.errors import (
     InvalidInput,
     MemagentError,
     StoreBusy,
-    StoreCorrupt,
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
@@ -23,7 +22,7 @@ from memagent.files import Identity, identity_of, sync_directory
 from memagent.forks import FORK_HINT, FORKS, leave_alone
 from memagent.stores import sqlite_open, sqlite_schema, sqlite_scrub
 from memagent.stores.sqlite_check import check_rows
-from memagent.stores.sqlite_errors import DAMAGED, translate, translated, translated_sqlite
+from memagent.stores.sqlite_errors import translate, translated, translated_sqlite
 from memagent.stores.sqlite_rows import Rows
 from memagent.stores.sqlite_writing import WritingRows
 from memagent.stores.turns import Deadline, Turns
@@ -253,11 +252,7 @@ class SQLiteUser:
     def encoder(self) -> tuple[str, int] | None:
         """Fingerprint and width of the stored vectors."""
         with self._held(), self._translated():
-            try:
-                row = self._live().execute("select fingerprint, dim from encoders").fetchone()
-            except UnicodeDecodeError:
-                raise StoreCorrupt(f"{self._where} names no readable encoder", hint=DAMAGED) from None
-        return None if row is None else (str(row[0]), int(row[1]))
+            return sqlite_open.encoder_of(self._live(), self._where)
 
     def backup(self, target: Path) -> None:
         """Write a complete copy through SQLite's backup interface; ``target`` appears only when it is complete."""

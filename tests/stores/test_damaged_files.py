@@ -11,11 +11,13 @@ import apsw
 import pytest
 
 from memagent import Memory
+from memagent.bank.view import View
 from memagent.errors import MemagentError, StoreCorrupt, StoreVersion
 from memagent.prompts.facts import Fact, Facts
 from memagent.prompts.prompt import Prompt
 from memagent.stores import sqlite_schema
 from memagent.stores.sqlite import SQLiteStore
+from memagent.stores.sqlite_check import check_rows
 from memagent.stores.sqlite_user import owner_of
 from memagent.testing import HashingEncoder, ScriptedModel
 
@@ -138,6 +140,59 @@ def test_flipped_bytes_are_never_taken_for_content(
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         shutil.rmtree(root)
     assert outcomes["error"] + outcomes["verify"] > FLIPS // 16, outcomes
+
+
+def test_bytes_that_are_stored_as_another_type_than_they_were_are_damage(root: Path) -> None:
+    # One flipped bit makes a text of a row bytes, and bytes a text, and changes no byte of the content.
+    connection = apsw.Connection(str(file_of(root)))
+    unnoticed, tried = [], 0
+    for table in ("units", "vectors", "sessions", "messages", "links", "jobs", "facts", "changes"):
+        for row in connection.execute(f"pragma table_info({table})").fetchall():
+            column, kind = str(row[1]), str(row[2])
+            other = {"TEXT": "blob", "BLOB": "text"}.get(kind)
+            if other is None:
+                continue
+            connection.execute(f"savepoint one; update {table} set {column} = cast({column} as {other})")
+            if connection.changes():
+                tried += 1
+                unnoticed += [] if check_rows(connection) else [f"{table}.{column}"]
+            connection.execute("rollback to one; release one")
+    assert check_rows(connection) == []
+    connection.close()
+    assert unnoticed == []
+    assert tried > 15
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update encoders set fingerprint = cast(fingerprint as blob)",
+        "update jobs set asked_at = 1 << 62",
+        "update facts set valid_from = 1 << 62",
+        "update facts set superseded_by = 'x' where superseded_by is not null",
+        "update facts set superseded_by = x'00' where superseded_by is not null",
+    ],
+)
+def test_what_cannot_be_read_in_a_row_is_damage_and_no_other_error(root: Path, damage: str) -> None:
+    connection = apsw.Connection(str(file_of(root)))
+    connection.execute(damage)
+    assert connection.changes()
+    connection.close()
+    with opened(root) as memory, pytest.raises(StoreCorrupt):
+        looked_at_facts(memory, root / "export.jsonl")
+
+
+def looked_at_facts(memory: Memory, path: Path) -> None:
+    memory.search("fact", user_id="ann", granularity="fact", superseded=True)
+    memory.export(path, user_id="ann")
+
+
+def test_a_row_that_is_another_than_the_indexes_hold_is_damage(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As when a flipped bit gives a row the key of another one.
+    with opened(root) as memory:
+        monkeypatch.setattr(View, "_shows", lambda *_: False)
+        with pytest.raises(StoreCorrupt):
+            memory.search("tea", user_id="ann", retriever="bm25")
 
 
 def _truncated(share: float) -> Callable[[bytes], bytes]:

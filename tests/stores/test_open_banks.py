@@ -113,7 +113,7 @@ def test_a_slow_opening_does_not_hold_up_other_users(tmp_path: Path) -> None:
     def slow(owner: UserStore) -> MemoryBank:
         if owner.user_id == "ann":
             begun.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         return make(owner)
 
     banks = Banks(store, slow, limit=4)
@@ -124,7 +124,7 @@ def test_a_slow_opening_does_not_hold_up_other_users(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=use)
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     with banks.lease("bob") as bank:
         assert bank.store.user_id == "bob"
     go_on.set()
