@@ -85,9 +85,9 @@ def crossing() -> Iterator[list[Crossed]]:
 class WireLog:
     """The log of one device. Safe from several threads.
 
-    ``path``: a file to which each record is appended (made for its owner alone). The last ``keep`` records stay in
-    memory. A record is in the file before what it records is sent; where that fails, StoreUnavailable or StoreFull is
-    raised and nothing is sent.
+    ``path``: a file to which each record is appended (made for its owner alone; several logs, of one process or many,
+    may share it). The last ``keep`` records stay in memory. A record is in the file before what it records is sent;
+    where that fails, StoreUnavailable or StoreFull is raised and nothing is sent.
     """
 
     def __init__(self, path: str | Path | None = None, *, keep: int = 1_000) -> None:
@@ -95,6 +95,7 @@ class WireLog:
         self._records: deque[Crossed] = deque(maxlen=keep)
         self._lock = threading.Lock()
         self._file: BinaryIO | None = None
+        self._process = 0
 
     @property
     def records(self) -> tuple[Crossed, ...]:
@@ -130,10 +131,13 @@ class WireLog:
 
     def _append(self, path: Path, line: bytes) -> None:
         try:
-            if self._file is None:
-                self._file = _opened(path)
-            if self._file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._file is None or self._process != os.getpid():  # a forked child would share the parent's lock
+                self._file, self._process = _opened(path), os.getpid()
+            with _locked(self._file.fileno()) as descriptor:
+                _drop_torn(descriptor)
+                if self._file.write(line) != len(line):
+                    _drop_torn(descriptor)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             kind = StoreFull if error.errno in _NO_SPACE else StoreUnavailable
             raise kind(
@@ -159,17 +163,25 @@ def _record(place: Path, number: int, line: bytes) -> Crossed:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """The file for appending, unbuffered; a record that was cut off by a crash is taken away, as it was never sent."""
+    """The file for appending, unbuffered."""
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    file = os.fdopen(descriptor, "r+b", buffering=0)
+    return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[int]:
+    """A block in which no other log writes to the file."""
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
-        whole = file.seek(0, os.SEEK_END)
-        kept = whole
-        while kept and os.pread(descriptor, 1, kept - 1) != b"\n":
-            kept -= 1
-        if kept < whole:
-            os.ftruncate(descriptor, kept)
+        yield descriptor
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return file
+
+
+def _drop_torn(descriptor: int) -> None:
+    """Take away a record that a crash or a full disk has cut off, as it was never sent; the file must be locked."""
+    whole = kept = os.fstat(descriptor).st_size
+    while kept and os.pread(descriptor, 1, kept - 1) != b"\n":
+        kept -= 1
+    if kept < whole:
+        os.ftruncate(descriptor, kept)

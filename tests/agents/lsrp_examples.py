@@ -69,7 +69,7 @@ def answering(answer: Callable[[int, socket.socket], None]) -> Iterator[tuple[st
                 except TimeoutError:
                     continue
                 with connection:
-                    connection.settimeout(5)
+                    connection.settimeout(60)
                     got.append(_request(connection))
                     try:
                         answer(len(got), connection)

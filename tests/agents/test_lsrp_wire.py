@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -215,11 +219,19 @@ def test_an_address_that_says_more_or_less_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"token": ""}, {"token": "a b"}, {"token": "a\r\nX: y"}, {"pad": -1}]
+    "options", [{"timeout": 0}, {"timeout": "5"}, {"token": ""}, {"token": "a b"}, {"token": "a\r\nX: y"}, {"pad": -1}]
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         RemoteLeader("http://127.0.0.1:9", **options)
+
+
+def test_a_leader_may_be_waited_for_without_a_limit() -> None:
+    with answering(lambda _, connection: connection.sendall(guided())) as (url, _):
+        for endless in (None, float("inf")):
+            leader = RemoteLeader(url, timeout=endless)
+            assert leader.timeout == float("inf")
+            assert leader.guideline(REQUEST).text
 
 
 def test_the_address_may_name_the_endpoint_or_a_folder_above() -> None:
@@ -250,6 +262,29 @@ def test_a_record_that_a_crash_cut_off_is_taken_away_before_the_next(tmp_path: P
     second.close()
     assert [(one.direction, one.body) for one in read_wire_log(path)] == [("up", b"{}"), ("down", b"\xff\x00")]
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_logs_that_share_a_file_lose_no_record_of_each_other(tmp_path: Path) -> None:
+    path, over = tmp_path / "wire.jsonl", threading.Event()
+
+    def come_and_go() -> int:
+        for count in itertools.count(1):
+            passing = WireLog(path)
+            passing.record("down", b"y")
+            passing.close()
+            if over.is_set():
+                return count
+        raise AssertionError
+
+    log, body = WireLog(path), b"x" * 200_000
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(come_and_go)
+        for _ in range(60):
+            log.record("up", body)
+        over.set()
+    log.close()
+    bodies = Counter(len(one.body) for one in read_wire_log(path))
+    assert bodies == {len(body): 60, 1: others.result()}
 
 
 def test_only_the_latest_records_stay_in_memory() -> None:
