@@ -31,6 +31,7 @@ class Deriver:
         self._due: dict[str, None] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._working = False
         self._stopping = False
         self._at_exit = False
 
@@ -44,7 +45,8 @@ class Deriver:
                 # A thread inside a native library when the interpreter ends would abort the process.
                 atexit.register(_stop_if_alive, weakref.ref(self))
                 self._at_exit = True
-            if self._thread is None or not self._thread.is_alive():  # also after a fork
+            if not self._working or self._thread is None or not self._thread.is_alive():  # also after a fork
+                self._working = True
                 self._thread = threading.Thread(target=self._work, name="memagent-deriver", daemon=True)
                 self._thread.start()
 
@@ -52,7 +54,7 @@ class Deriver:
         while True:
             with self._changed:
                 if self._stopping or not self._due:
-                    self._thread = None  # a memory that nobody uses or closes is not kept by its thread
+                    self._working = False  # a memory that nobody uses or closes is not kept by its thread
                     return
                 user_id = next(iter(self._due))
                 del self._due[user_id]

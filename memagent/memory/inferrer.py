@@ -105,7 +105,7 @@ class Inferrer:
                 return True
             if self._due:
                 return False
-            self._thread = self._loop = None
+            self._loop = None  # the thread is ending: whoever stops it waits for that
             return True
 
     def stop(self) -> None:
@@ -129,7 +129,7 @@ class Inferrer:
         with self._changed:
             if self._closed:
                 return
-            if self._thread is None or not self._thread.is_alive():  # also after a fork, or a fault
+            if self._loop is None or self._thread is None or not self._thread.is_alive():  # after a fork, or a fault
                 self._left = False
                 if not self._at_exit:
                     # A thread inside a native library when the interpreter ends would abort the process.

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,12 +158,12 @@ def test_fifty_calls_at_once_lose_nothing(tmp_path: Path) -> None:
     asyncio.run(use())
 
 
-class Slow(HashingEncoder):
-    """An encoder that takes its time and says when it has begun."""
+class Waiting(HashingEncoder):
+    """An encoder that waits for something in each of its calls, and says when it has begun and ended."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, wait: Callable[[], object]) -> None:
         super().__init__(32)
-        self.seconds = seconds
+        self.wait = wait
         self.begun = threading.Event()
         self.done = threading.Event()
         self.threads: set[int] = set()
@@ -171,7 +171,7 @@ class Slow(HashingEncoder):
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         self.threads.add(threading.get_ident())
         self.begun.set()
-        time.sleep(self.seconds)
+        self.wait()
         vectors = super().encode_documents(texts)
         self.done.set()
         return vectors
@@ -181,9 +181,17 @@ class Slow(HashingEncoder):
         return super().count_tokens(text)
 
 
+class Slow(Waiting):
+    """An encoder that takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(lambda: time.sleep(seconds))
+
+
 def test_the_loop_goes_on_while_texts_are_encoded_and_counted() -> None:
     async def use() -> None:
         ticks = 0
+        waits: list[bool] = []
 
         async def tick() -> None:
             nonlocal ticks
@@ -191,8 +199,14 @@ def test_the_loop_goes_on_while_texts_are_encoded_and_counted() -> None:
                 ticks += 1
                 await asyncio.sleep(0.01)
 
+        def wait_for_ticks() -> None:
+            wanted, end = ticks + 5, time.monotonic() + 60
+            while ticks < wanted and time.monotonic() < end:
+                time.sleep(0.001)
+            waits.append(ticks >= wanted)
+
         ticker = asyncio.create_task(tick())
-        encoder = Slow(0.2)
+        encoder = Waiting(wait_for_ticks)
         async with AsyncMemory(":memory:", encoder=encoder, background=False) as memory:
             await memory.add(["a", "b"], user_id="ann")
             await memory.add_many([{"session_id": "s", "messages": "I keep bees by day."}], user_id="ann")
@@ -200,7 +214,8 @@ def test_the_loop_goes_on_while_texts_are_encoded_and_counted() -> None:
             await memory.context("a", user_id="ann")
             await memory.update((await memory.get_all(user_id="ann"))["results"][0]["id"], "c")
         ticker.cancel()
-        assert ticks > 20
+        assert len(waits) >= 5
+        assert all(waits)
         assert threading.get_ident() not in encoder.threads
 
     asyncio.run(use())
@@ -235,7 +250,8 @@ def test_a_cancelled_add_stores_all_or_nothing(tmp_path: Path, after: float) -> 
 
 def test_an_add_cancelled_while_encoding_stores_nothing() -> None:
     async def use() -> None:
-        encoder = Slow(0.2)
+        go_on = threading.Event()
+        encoder = Waiting(lambda: go_on.wait(60))
         async with AsyncMemory(":memory:", encoder=encoder, background=False) as memory:
             task = asyncio.create_task(memory.add("one", user_id="ann"))
             while not encoder.begun.is_set():
@@ -243,7 +259,8 @@ def test_an_add_cancelled_while_encoding_stores_nothing() -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await asyncio.to_thread(encoder.done.wait)
+            go_on.set()
+            assert await asyncio.to_thread(encoder.done.wait, 60)
             await asyncio.sleep(0.05)
             assert await memory.users() == []
             await memory.add("two", user_id="ann")

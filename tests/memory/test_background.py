@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memagent import Memory
-from memagent.memory import background
+from memagent.memory import background, core
 from memagent.memory.core import Core
 from memagent.testing import HashingEncoder
 
@@ -25,6 +25,28 @@ ENCODER = HashingEncoder(32)
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "_PAUSE", 0.1)
+
+
+class StoppedClock:
+    """A clock that stands still, however long a test is kept from going on: between two calls there is no pause."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def pause(self) -> None:
+        """Let the memory be unused for long enough."""
+        self.now += 2 * background._PAUSE
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
+    made = StoppedClock()
+    for module in (core, background):
+        monkeypatch.setattr(module, "time", made)
+    return made
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
@@ -44,16 +66,19 @@ def summaries(memory: Memory, user_id: str = "ann") -> int:
     return int(memory.stats(user_id=user_id)["summary_units"])
 
 
-def test_a_session_closed_by_the_next_one_is_summarised_in_a_pause() -> None:
+def test_a_session_closed_by_the_next_one_is_summarised_in_a_pause(clock: StoppedClock) -> None:
     with Memory(":memory:", encoder=ENCODER) as memory:
         memory.add("I adopted a beagle called Rex.", user_id="ann", session_id="s")
         assert derivers() == []
         memory.add("I live near the harbour.", user_id="ann", session_id="t")
         assert summaries(memory) == 0
+        clock.pause()
         assert eventually(lambda: summaries(memory) == 1)
         assert memory.get_all(user_id="ann", granularity="summary")["results"][0]["session_id"] == "s"
+        clock.pause()
         assert eventually(lambda: derivers() == [])
         memory.add("My sister came to visit.", user_id="ann", session_id="u")
+        clock.pause()
         assert eventually(lambda: summaries(memory) == 2)
     assert derivers() == []
 
@@ -68,27 +93,26 @@ def test_sessions_added_at_once_are_summarised_in_a_pause(tmp_path: Path) -> Non
         assert summaries(memory, "bob") == 5
 
 
-def test_nothing_is_summarised_while_the_memory_is_in_use() -> None:
+def test_nothing_is_summarised_while_the_memory_is_in_use(clock: StoppedClock) -> None:
     with Memory(":memory:", encoder=ENCODER) as memory:
         memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
         end = time.monotonic() + 0.5
-        used = time.monotonic()
         while time.monotonic() < end:
-            if summaries(memory):
-                assert time.monotonic() - used >= background._PAUSE, "it was in use"
-                return  # this test was kept from using it for as long as a pause
+            clock.now += 0.8 * background._PAUSE
             memory.search("beagle", user_id="ann")
-            used = time.monotonic()
             time.sleep(0.02)
+            assert summaries(memory) == 0
+        clock.pause()
         assert eventually(lambda: summaries(memory) == 1)
 
 
-def test_what_was_cut_off_is_taken_up_with_the_next_closed_session(tmp_path: Path) -> None:
+def test_what_was_cut_off_is_taken_up_with_the_next_closed_session(tmp_path: Path, clock: StoppedClock) -> None:
     with Memory(tmp_path, encoder=ENCODER) as memory:
         memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
     with Memory(tmp_path, encoder=ENCODER) as memory:
         assert summaries(memory) == 0
         memory.add_many([{"messages": "I live near the harbour."}], user_id="ann")
+        clock.pause()
         assert eventually(lambda: summaries(memory) == 2)
 
 
@@ -129,6 +153,20 @@ def test_closing_waits_for_the_session_at_hand_only(tmp_path: Path) -> None:
     with Memory(tmp_path, encoder=ENCODER, background=False) as memory:
         assert summaries(memory) == 1
         assert memory.verify()["ok"]
+
+
+def test_closing_waits_for_a_thread_that_has_done_its_work_and_is_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = background.Deriver._work
+
+    def end_slowly(deriver: background.Deriver) -> None:
+        work(deriver)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(background.Deriver, "_work", end_slowly)
+    with Memory(":memory:", encoder=ENCODER) as memory:
+        memory.add_many([{"messages": "I adopted a beagle called Rex."}], user_id="ann")
+        assert eventually(lambda: not memory._deriver._working)
+    assert derivers() == []
 
 
 def test_closing_does_not_wait_for_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,12 +210,14 @@ def test_a_user_forgotten_meanwhile_is_no_failure(caplog: pytest.LogCaptureFixtu
     assert caplog.text == ""
 
 
-def test_a_session_reopened_meanwhile_is_left_alone() -> None:
+def test_a_session_reopened_meanwhile_is_left_alone(clock: StoppedClock) -> None:
     with Memory(":memory:", encoder=ENCODER) as memory:
         memory.add("I adopted a beagle called Rex.", user_id="ann", session_id="s")
         memory.add("I live near the harbour.", user_id="ann", session_id="t")
+        assert derivers()
         memory.add("Rex is afraid of thunder.", user_id="ann", session_id="s")
-        time.sleep(0.4)
+        clock.pause()
+        assert eventually(lambda: derivers() == [])
         assert summaries(memory) == 0
 
 
