@@ -7,6 +7,7 @@ that schema. Faults that are queued are served first. Run as a program it behave
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ class Fault:
     message: str = "broken"
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    """Seconds before it, at most: until the server ends."""
     body: str | None = None
     after_chunks: int | None = None
     """Stream so many pieces, then break off."""
@@ -67,6 +69,7 @@ class Fake:
     started: float | None = None
     url: str = ""
     on_stop: Callable[[], None] = lambda: None
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 def instance(schema: dict[str, Any], defs: dict[str, Any]) -> Any:
@@ -166,7 +169,9 @@ class Handler(BaseHTTPRequestHandler):
             fake.running += 1
             fake.most_at_once = max(fake.most_at_once, fake.running)
         try:
-            time.sleep(fake.delay + (fault.delay if fault else 0.0))
+            time.sleep(fake.delay)
+            if fault and fault.delay:
+                fake.over.wait(fault.delay)
             if fault and fault.after_chunks is None and self.serve_fault(fault):
                 return
             self.complete(body, fault)
@@ -320,6 +325,15 @@ def serving(fake: Fake) -> Iterator[Fake]:
     try:
         yield fake
     finally:
+        fake.over.set()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """The address of a port that no server can take meanwhile: connections to it are refused."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{kept.getsockname()[1]}"

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from memagent.errors import InvalidInput, ModelTimeout, ModelUnavailable
 from memagent.llm.failures import of_status
@@ -32,6 +33,25 @@ class Answer(NamedTuple):
         return str(inner.get("message", said)) if isinstance(inner, dict) else str(inner)
 
 
+class _Redirections(urllib.request.HTTPRedirectHandler):
+    """Follows redirections; the key is for the server that was named, and for no other."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        made = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if made is not None and not _same_server(req.full_url, newurl):
+            made.remove_header("Authorization")
+        return made
+
+
+def _same_server(one: str, other: str) -> bool:
+    """Whether two URLs are of one server; https in place of http counts as the same."""
+    before, after = urlsplit(one), urlsplit(other)
+    upgraded = (before.scheme, after.scheme) == ("http", "https") and before.hostname == after.hostname
+    return upgraded or (before.scheme, before.netloc) == (after.scheme, after.netloc)
+
+
 class ServerHttp:
     """HTTP with one server. Errors are ours: unavailable and timeout (both retryable), or refused.
 
@@ -50,7 +70,7 @@ class ServerHttp:
         """Whether the server is on this machine."""
         # A proxy of the environment is for other machines.
         handlers = [urllib.request.ProxyHandler({})] if self.local else []
-        self._opener = urllib.request.build_opener(*handlers)
+        self._opener = urllib.request.build_opener(_Redirections, *handlers)
 
     def get(self, path: str, *, timeout: float) -> bytes:
         """The body of an answer."""
@@ -70,11 +90,8 @@ class ServerHttp:
         headers = self._headers | ({} if data is None else {"Content-Type": "application/json"})
         request = urllib.request.Request(self.url + path, data=data, headers=headers)
         try:
-            with self._opener.open(request, timeout=timeout) as answer:
+            with self._answered(request, timeout) as answer:
                 return Answer(answer.status, answer.read(_LONGEST))
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, error.read(_LONGEST))
         except TimeoutError:
             raise ModelTimeout(f"{self.url} did not answer within {timeout:g} s", hint="try again") from None
         except (urllib.error.URLError, HTTPException, OSError) as error:
@@ -84,6 +101,13 @@ class ServerHttp:
             raise ModelUnavailable(
                 f"{self.url} cannot be reached: {reason}", hint="see whether the server runs"
             ) from error
+
+    def _answered(self, request: urllib.request.Request, timeout: float) -> Any:
+        """The answer, to be read and closed, whatever its status."""
+        try:
+            return self._opener.open(request, timeout=timeout)
+        except urllib.error.HTTPError as error:
+            return error
 
     @staticmethod
     def _checked(answer: Answer) -> bytes:

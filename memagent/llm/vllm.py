@@ -129,6 +129,7 @@ class VLLMServer:
             return self if self.running else self._started()
 
     def _started(self) -> VLLMServer:
+        self._end(keep_log=True)  # what is left of one that has ended by itself
         self.interpreter = find_vllm(self._python)
         port = choose_port(self._host, self._port)
         self._log_file()

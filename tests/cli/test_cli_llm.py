@@ -15,7 +15,7 @@ from typing import Any
 
 import fake_vllm
 import pytest
-from fake_server import Fake, serving
+from fake_server import nobody
 from typer.testing import CliRunner
 
 import memagent
@@ -124,9 +124,8 @@ def test_what_cannot_be_served(arguments: list[str], words: str) -> None:
 
 @pytest.mark.model
 def test_a_server_that_cannot_be_reached_is_told_in_a_line() -> None:
-    with serving(Fake()) as fake:
-        pass
-    done = RUNNER.invoke(app, ["llm", "check", fake.url])
+    with nobody() as url:
+        done = RUNNER.invoke(app, ["llm", "check", url])
     assert done.exit_code == 1
     assert "cannot be reached" in done.stderr
 

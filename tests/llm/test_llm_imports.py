@@ -22,7 +22,7 @@ def loaded(code: str, names: tuple[str, ...], tmp_path: Path) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     return done.stdout.split()
 

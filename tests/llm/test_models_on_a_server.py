@@ -8,13 +8,15 @@ import re
 import socket
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from answer_schemas import Facts, Verdict, YesNo
-from fake_server import Fake, Fault, Refused, serving
+from fake_server import Fake, Fault, Refused, nobody, serving
 
 from memagent.errors import (
     InvalidInput,
@@ -24,7 +26,7 @@ from memagent.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from memagent.llm import Backoff, Capabilities, Model, Prompt, Server, Usage, connect
+from memagent.llm import Backoff, Capabilities, Model, Prompt, Server, Usage, connect, http
 from memagent.llm.chat_models import chat_model
 from memagent.llm.request import PICTURE_TOKENS
 from memagent.testing import FakeClock
@@ -280,7 +282,7 @@ def test_failures_that_may_pass_are_tried_again(fake: Fake, fault: Fault, kind: 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_no_answer_in_time(fake: Fake, asynchronous: bool) -> None:
-    fake.faults = [Fault(status=200, delay=1.0)]
+    fake.faults = [Fault(status=200, delay=60.0)]
     model = model_on(fake, timeout=0.2, retries=0)
     with pytest.raises(ModelTimeout) as caught:
         asyncio.run(model.aask(TEXT)) if asynchronous else model.ask(TEXT)
@@ -289,11 +291,12 @@ def test_no_answer_in_time(fake: Fake, asynchronous: bool) -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_no_server(asynchronous: bool) -> None:
-    with serving(Fake()) as fake:
-        model = model_on(fake, retries=1)
+    with nobody() as url:
+        server = Server(url, model="fake-model")
+        model = server.model(capabilities=GUIDES, clock=FakeClock(), timeout=10.0, retries=1)
         assert model.capabilities == GUIDES
-    with pytest.raises(ModelUnavailable, match=r"refused|failed") as caught:
-        asyncio.run(model.aask(TEXT)) if asynchronous else model.ask(TEXT)
+        with pytest.raises(ModelUnavailable, match=r"refused|failed") as caught:
+            asyncio.run(model.aask(TEXT)) if asynchronous else model.ask(TEXT)
     assert caught.value.retryable
     assert model.meter.totals().retried == {"connection": 1}
 
@@ -483,12 +486,11 @@ def test_what_is_no_url(url: str) -> None:
 
 
 def test_nobody_there_and_somebody_else_there(tmp_path: Path) -> None:
-    with serving(Fake()) as gone:
-        pass
-    with pytest.raises(ModelUnavailable, match="cannot be reached") as caught:
-        connect(gone.url)
-    assert caught.value.retryable
-    assert not Server(gone.url).healthy(timeout=1)
+    with nobody() as url:
+        with pytest.raises(ModelUnavailable, match="cannot be reached") as caught:
+            connect(url)
+        assert caught.value.retryable
+        assert not Server(url).healthy(timeout=1)
 
 
 def test_a_server_that_does_not_answer_in_time_is_not_healthy() -> None:
@@ -497,6 +499,72 @@ def test_a_server_that_does_not_answer_in_time_is_not_healthy() -> None:
         deaf.listen()
         server = Server(f"http://127.0.0.1:{deaf.getsockname()[1]}")
         assert not server.healthy(timeout=0.2)
+
+
+def test_an_error_of_the_server_that_breaks_off_is_no_answer() -> None:
+    with socket.socket() as breaks:  # it says that it sends more than it does
+        breaks.bind(("127.0.0.1", 0))
+        breaks.listen()
+        asking = Server(f"http://127.0.0.1:{breaks.getsockname()[1]}")
+        said: list[bool] = []
+        thread = threading.Thread(target=lambda: said.append(asking.healthy(timeout=1.0)))
+        thread.start()
+        connection, _ = breaks.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nabc")
+            thread.join()
+    assert said == [False]
+
+
+@pytest.mark.parametrize(
+    ("place", "kept"),
+    [
+        ("http://127.0.0.1:80/v2", True),
+        ("https://127.0.0.1/v2", True),
+        ("http://127.0.0.1:81/v2", False),
+        ("http://elsewhere.example/v2", False),
+        ("https://elsewhere.example/v2", False),
+    ],
+)
+def test_a_key_does_not_follow_a_redirection_to_another_server(place: str, kept: bool) -> None:
+    asked = urllib.request.Request("http://127.0.0.1:80/v1/models", headers={"Authorization": "Bearer key"})
+    led = http._Redirections().redirect_request(asked, None, 302, "Found", {}, place)
+    assert led is not None
+    assert led.full_url == place
+    assert led.has_header("Authorization") == kept
+
+
+@contextmanager
+def saying(answer: str) -> Iterator[tuple[str, list[bytes]]]:
+    """The address of a server that gives one answer, once; and what it was asked."""
+    asked: list[bytes] = []
+
+    def say() -> None:
+        connection, _ = place.accept()
+        with connection:
+            asked.append(connection.recv(4096))
+            connection.sendall(answer.encode())
+
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        place.listen()
+        thread = threading.Thread(target=say)
+        thread.start()
+        yield f"http://127.0.0.1:{place.getsockname()[1]}", asked
+        thread.join()
+
+
+def test_another_server_to_which_one_leads_is_not_told_the_key() -> None:
+    models = '{"data": [{"id": "m"}]}'
+    with ExitStack() as stack:
+        said = f"HTTP/1.1 200 OK\r\nContent-Length: {len(models)}\r\n\r\n{models}"
+        other, second = stack.enter_context(saying(said))
+        said = f"HTTP/1.1 302 Found\r\nLocation: {other}/x\r\nContent-Length: 0\r\n\r\n"
+        url, first = stack.enter_context(saying(said))
+        assert Server(url, api_key="secret").models() == ["m"]
+    assert b"Bearer secret" in first[0]
+    assert b"secret" not in second[0]
 
 
 def test_a_server_without_vllms_pages_is_healthy_if_it_lists_models() -> None:

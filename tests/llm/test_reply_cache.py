@@ -217,7 +217,7 @@ def test_processes_share_one_cache_and_a_killed_one_loses_nothing(tmp_path: Path
     path = str(tmp_path / "replies.sqlite")
     arguments = [[path, "0", "40"], [path, "40", "80"]]
     children = [subprocess.Popen([sys.executable, "-c", CHILD, *one]) for one in arguments]
-    assert [child.wait(60) for child in children] == [-9, -9]
+    assert [child.wait(300) for child in children] == [-9, -9]
     with ReplyCache(path) as cache:
         assert [cache.get(key(number)) for number in range(80)] == [Raw(text=str(number)) for number in range(80)]
 
