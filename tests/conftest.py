@@ -14,12 +14,25 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 from real_vllm import vllm_model, vllm_places, vllm_server  # noqa: F401  # fixtures are found by their names here
 
 # No limit of time: how long an example takes on a busy machine says nothing about the code.
 settings.register_profile("explore", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("memagent", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("memagent")
+
+if hasattr(providers, "_get_local_constants"):  # of this version of Hypothesis, and perhaps of no other
+    _constants_of_modules = providers._get_local_constants
+
+    def _same_constants() -> Any:
+        """What is drawn now and then beside random values: constants of those of our modules that are imported already.
+
+        Which these are depends on the tests that ran before in the same process, and with it every example would.
+        """
+        return providers._local_constants if settings().derandomize else _constants_of_modules()
+
+    providers._get_local_constants = _same_constants
 
 # Programs that tests interrupt inherit this, and a shell starts what it runs in the background with SIGINT ignored.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

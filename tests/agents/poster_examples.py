@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ class Site:
 
 @contextmanager
 def site() -> Iterator[Site]:
-    state = Site()
+    state, over = Site(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
@@ -54,7 +53,7 @@ def site() -> Iterator[Site]:
         def do_GET(self) -> None:
             state.asked[self.path] += 1
             if self.path == "/slow":
-                time.sleep(0.6)
+                over.wait(60)
             target = state.redirects.get(self.path)
             body = state.pages.get(self.path)
             status = 302 if target else state.status.get(self.path, 200 if body is not None else 404)
@@ -75,6 +74,7 @@ def site() -> Iterator[Site]:
     try:
         yield state
     finally:
+        over.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from fake_server import nobody
 from hypothesis import example, given
 from hypothesis import strategies as st
 from reason_rag_examples import PASSAGES, QUESTION, REPLIES, Shelf
@@ -141,7 +142,7 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(monkeypatch: pytest.Mon
     with answering(lambda call: (500, b"oh") if call < 3 else (200, good)) as (url, bodies):
         assert EndpointSearcher(url).search("x", 3) == ()
         assert len(bodies) == 3
-    with pytest.raises(SearchUnavailable, match="cannot be reached") as raised:
+    with nobody() as url, pytest.raises(SearchUnavailable, match="cannot be reached") as raised:
         EndpointSearcher(url, retries=1).search("x", 3)
     assert raised.value.retryable
 

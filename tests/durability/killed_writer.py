@@ -147,6 +147,10 @@ def look(directory: str, model: Model, pending: dict[str, Any] | None, seed: str
         results = memory.search(mark, user_id=USER, top_k=50, retriever="bm25")["results"]
         assert all(mark not in result["memory"].split() for result in results), (key, mark)
     memory.close()
+    marks = [text.split()[0] for key, text in model.deleted if key]
+    content = b"".join(path.read_bytes() for path in Path(directory).rglob("*") if path.is_file())
+    left = [mark for mark in marks if mark.encode() in content]
+    assert not left, f"deleted texts are still in the files: {left}"
     return {"texts": model.texts, "session": model.session, "outcome": outcome}
 
 
@@ -231,15 +235,9 @@ class Killer:
         write(self.directory, journal, pipe, self.model, seed)
 
     def _take_in(self) -> None:
-        """Agree with what the look has found; no byte of what it found deleted may be left."""
+        """Agree with what the look has found: it has also seen that no byte is left of what is deleted."""
         seen = json.loads(self._seen.read_text())
-        gone = set(self.model.texts) - set(seen["texts"])
-        self.model.deleted += [(key, self.model.texts[key]) for key in gone]
         self.model.texts, self.model.session = seen["texts"], seen["session"]
-        marks = [text.split()[0] for key, text in self.model.deleted if key]
-        content = b"".join(path.read_bytes() for path in Path(self.directory).rglob("*") if path.is_file())
-        left = [mark for mark in marks if mark.encode() in content]
-        assert not left, f"deleted texts are still in the files: {left}"
         self.model.deleted = []
         name = f"{self._pending['op'] if self._pending else 'none'}: {seen['outcome']}"
         self.outcomes[name] = self.outcomes.get(name, 0) + 1

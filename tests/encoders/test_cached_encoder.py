@@ -212,7 +212,7 @@ def test_processes_write_one_file_at_once(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     counting = Counting(32)
     CachedEncoder(counting, path).encode_documents([f"text {n}" for n in range(69)])
@@ -231,7 +231,7 @@ def test_a_forked_child_uses_a_connection_of_its_own(tmp_path: Path) -> None:
 
     process = context.Process(target=child)
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == 0
     assert cached.stats().entries == 2
     cached.encode_documents(["after it"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import langgraph.store.memory
 import numpy as np
 import pytest
 from langgraph.store.base import BaseStore
@@ -34,6 +35,18 @@ class Later:
 
     def __call__(self) -> datetime:
         return utc_now() + self.ahead
+
+
+class Ticking(datetime):
+    """A clock that no two readings of are equal."""
+
+    latest: ClassVar = datetime.min.replace(tzinfo=UTC)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        """Now, or a microsecond after the reading before."""
+        Ticking.latest = max(datetime.now(UTC), Ticking.latest + timedelta(microseconds=1))
+        return cls.fromtimestamp(0, tz) + (Ticking.latest - datetime.fromtimestamp(0, UTC))
 
 
 class Ours(LangGraphStoreContract):
@@ -90,7 +103,8 @@ class TestInMemoryStore(LangGraphStoreContract):
     }
 
     @pytest.fixture
-    def store(self) -> BaseStore:
+    def store(self, monkeypatch: pytest.MonkeyPatch) -> BaseStore:
+        monkeypatch.setattr(langgraph.store.memory, "datetime", Ticking)  # or two readings may happen to be equal
         return InMemoryStore(index=INDEX)  # type: ignore[arg-type]
 
 

@@ -111,7 +111,7 @@ def test_another_process_sees_a_put_that_has_returned(store: MemagentStore, memo
         "    assert store.get(('ann',), 'mine').value == {'text': 'bread'}\n"
         "    store.put(('ann',), 'theirs', {'text': 'bread and olives'})\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "store")], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "store")], check=True, timeout=300)
     assert sorted(found(store, "ann", query="bread")) == ["mine", "theirs"]
 
 

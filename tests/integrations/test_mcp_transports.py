@@ -100,7 +100,7 @@ def test_lines_that_are_no_messages_are_answered_and_nothing_is_lost(tmp_path: P
 
 def test_the_end_of_the_input_ends_the_server(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "memagent", "mcp", "--user", "ann", "--store", str(tmp_path / "store")]
-    done = subprocess.run(arguments, input=b"", capture_output=True, env=ENVIRONMENT, timeout=60, check=False)
+    done = subprocess.run(arguments, input=b"", capture_output=True, env=ENVIRONMENT, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (0, b"")
     assert not (tmp_path / "store").exists()
 
