@@ -36,7 +36,7 @@ from memagent.agents.lsrp.messages import GuidelineRequest
 from memagent.agents.lsrp.ports import Checked, Choice, Guard, Leader, PrivateTask, StyleChooser, Verdict
 from memagent.agents.lsrp.remote import TIMEOUT
 from memagent.agents.lsrp.strategies import GENERAL, STYLES, strategy
-from memagent.agents.lsrp.writing import Draft, WriteSettings, write_draft
+from memagent.agents.lsrp.writing import Draft, WriteSettings, holds, write_draft
 from memagent.errors import InvalidInput, MemagentError
 from memagent.llm.flow import adrive, drive
 from memagent.prompts.lsrp import general_plan
@@ -175,17 +175,21 @@ class _Nodes:
         clock, leader, checked = _Clock(), self._parts.leader, _checked(values)
         assert leader is not None
         assert values["choice"] is not None
-        request = GuidelineRequest(
-            task=checked.text,
-            strategy=values["choice"]["strategy"],
-            task_type=task_from_json(values["task"]).task_type,
-        )
+        task = task_from_json(values["task"])
+        chosen = values["choice"]["strategy"]
+        request = GuidelineRequest(task=checked.text, strategy=chosen, task_type=task.task_type)
         led: Led = lead(leader, request, self._parts.wire, timeout=self._parts.cloud_timeout)
         problems = [*values["problems"], *(_problem("lead", error) for error in led.errors)]
-        text = None if led.guideline is None else led.guideline.text
+        text = whole = None
+        if led.guideline is not None:
+            try:
+                whole = self._parts.guard.restored(led.guideline.text, checked)
+                text = led.guideline.text
+            except MemagentError as error:
+                problems.append(self._shown(_problem("lead", error), task))
         return {
             "received": text,
-            "guideline": None if text is None else self._parts.guard.restored(text, checked),
+            "guideline": whole,
             "problems": problems,
             "bytes": {"up": led.up, "down": led.down},
             "ms": clock.added(values, "lead"),
@@ -199,20 +203,24 @@ class _Nodes:
 
     def write(self, values: DeviceState) -> Update:
         """The device's own text."""
-        clock, model = _Clock(), self._parts.model
-        draft = within(self._parts.model_timeout, lambda: drive(self._writing(values), model), _TEXT)
-        return _written(values, draft, clock)
+        clock = _Clock()
+
+        def written() -> tuple[Draft, bool]:
+            steps, fits = self._writing(values)
+            return drive(steps, self._parts.model), fits
+
+        return _written(values, *within(self._parts.model_timeout, written, _TEXT), clock)
 
     async def awrite(self, values: DeviceState) -> Update:
         """As :meth:`write`, for an event loop."""
         clock, limit = _Clock(), self._parts.model_timeout
 
-        async def written() -> Draft:
+        async def written() -> tuple[Draft, bool]:
             # In a thread: to know its window the model may connect, and an event loop must not wait.
-            steps = await asyncio.to_thread(within, limit, lambda: self._writing(values), _TEXT)
-            return await adrive(steps, self._parts.model)
+            steps, fits = await asyncio.to_thread(within, limit, lambda: self._writing(values), _TEXT)
+            return await adrive(steps, self._parts.model), fits
 
-        return _written(values, await awithin(limit, written(), _TEXT), clock)
+        return _written(values, *await awithin(limit, written(), _TEXT), clock)
 
     def restore(self, values: DeviceState) -> Update:
         """The text with the private texts put back where the model has left placeholders."""
@@ -224,12 +232,15 @@ class _Nodes:
         left = max(0, left_over(answer) - left_over(values["task"]["text"]))
         return {"answer": answer, "leftover": left, "ms": clock.added(values, "restore")}
 
-    def _writing(self, values: DeviceState) -> Steps[Draft]:
+    def _writing(self, values: DeviceState) -> tuple[Steps[Draft], bool]:
+        """How to write, and whether the guideline fits the model: one without end must not leave the user without."""
         task = task_from_json(values["task"])
         memories = tuple(map(memory_from_json, values["memories"] or ()))
-        guideline = values["guideline"] or general_plan(task.task_type)
         settings = self._parts.settings.within(self._parts.model.window)
-        return write_draft(task, guideline, memories, settings)
+        guideline = values["guideline"]
+        fits = guideline is None or holds(task, guideline, settings)
+        plan = guideline if guideline is not None and fits else general_plan(task.task_type)
+        return write_draft(task, plan, memories, settings), fits
 
 
 class _Clock:
@@ -266,12 +277,18 @@ def _problem(node: Node, error: MemagentError) -> Problem:
     return {"node": node, "error": type(error).__name__, "message": str(error)}
 
 
-def _written(values: DeviceState, draft: Draft, clock: _Clock) -> Update:
+def _written(values: DeviceState, draft: Draft, fits: bool, clock: _Clock) -> Update:
     problems = list(values["problems"])
+    led: Update = {}
+    if not fits:
+        said = "the guideline is too long for the device's model"
+        problems.append({"node": "lead", "error": "MalformedReply", "message": said})
+        led = {"received": None, "guideline": None}
     if not draft.text:
         said = "the device's model wrote nothing"
         problems.append({"node": "write", "error": "MalformedReply", "message": said})
     return {
+        **led,
         "draft": draft.text,
         "prompt": draft.prompt,
         "used": list(draft.memories),

@@ -78,7 +78,7 @@ class Guard(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A strategy, why it was chosen (for the trace), and the votes of each style if there was a vote."""
+    """A strategy, why it was chosen (for the trace, so nothing private), and the votes of each style, if any."""
 
     strategy: str
     reason: str

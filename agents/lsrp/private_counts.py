@@ -5,11 +5,16 @@ labelled tasks are counted, and discrete Laplace noise is added to every count (
 Roughgarden and Sundararajan, 2009), once. Nothing else is kept, and everything that is computed from the noisy counts
 afterwards is as private as they are.
 
-What is promised: two data sets that differ in all tasks of one user give any outcome with probabilities that differ
-by a factor of at most exp(epsilon) (user-level differential privacy, one release). A user counts with at most
-``per_user`` tasks, each in one region and style, so one user moves the counts by at most ``per_user`` in sum (L1
-sensitivity) and the noise has the scale ``per_user / epsilon``. Building again from the same users adds the epsilons
-up. The regions must be public: centroids are to be learnt from public or made-up texts, never from those users.
+What is promised: two data sets, one of which lacks all tasks of one user, give any outcome with probabilities that
+differ by a factor of at most exp(epsilon) (user-level differential privacy, one release, up to what the 53 bits of the
+random numbers round off). A user counts with at most ``per_user`` tasks, each in one region and style, so leaving one
+out moves the counts by at most ``per_user`` in sum (L1 sensitivity) and the noise has the scale ``per_user / epsilon``.
+Other tasks or styles in the place of a user's move them by up to twice that: between such data sets the factor is
+exp(2 epsilon). Building again from the same users adds the epsilons up.
+
+Two things must not depend on the users who are counted. The regions: centroids are to be learnt from public or made-up
+texts. And the styles of *other* users' tasks: best styles that :func:`~memagent.agents.lsrp.learn_styles` finds with
+weights that all users' scores decide together may change with one user, which epsilon does not count.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 
 _KIND = "counts of styles"
 _MOST_PLANES = 16
+_MOST_NOISE = 1e12  # the noise's scale: beyond it counts say nothing, and would not fit into their 64 bits
 
 
 class RegionKind(StrEnum):
@@ -135,11 +141,11 @@ class PrivateCounts:
 
         Of each user the first ``per_user`` tasks count. ``seed`` is for measurements and tests: whoever knows it can
         take the noise off again. Without one the noise comes from the operating system. Raises InvalidInput for
-        lengths that differ, a style that is not among ``styles``, an epsilon that is not above 0.
+        lengths that differ, a style that is not among ``styles``, an epsilon that is not above 0 or all but 0.
         """
         if not len(tasks) == len(best) == len(users):
             raise InvalidInput(f"{len(tasks)} tasks, {len(best)} styles, {len(users)} users", hint="one of each a task")
-        if not (epsilon > 0 and math.isfinite(epsilon)) or per_user < 1:
+        if not (epsilon > 0 and math.isfinite(epsilon)) or per_user < 1 or per_user > _MOST_NOISE * epsilon:
             raise InvalidInput(f"epsilon {epsilon}, {per_user} tasks a user", hint="above 0, and 1 or more")
         if unknown := set(best) - set(styles):
             raise InvalidInput(f"{sorted(unknown)} are none of the styles", hint="name all styles that can be best")

@@ -9,7 +9,7 @@ from memagent.agents.lsrp.calls import Said
 from memagent.agents.lsrp.cast import Cast, Scene, one
 from memagent.agents.lsrp.ports import Checked, Guard, PrivateTask, Verdict
 from memagent.agents.lsrp.writing import WriteSettings, fitted
-from memagent.errors import MalformedReply, ModelDenied, ModelRefused
+from memagent.errors import InvalidInput, MalformedReply, ModelDenied, ModelRefused
 
 if TYPE_CHECKING:
     from memagent.prompts.lsrp_judges import Rating
@@ -31,10 +31,14 @@ def restored(text: str, checked: Checked, guard: Guard | None) -> str:
 def answer_to(guideline: str, task: PrivateTask, cast: Cast) -> Scene[Said[str]]:
     """The subordinate's answer to a guideline in which nothing is missing, with its fluency if it reports one.
 
-    As on the device, the last of the user's earlier texts are left out where not all fit the model.
+    As on the device, the last of the user's earlier texts are left out where not all fit the model. Raises ModelRefused
+    where task, profile and guideline alone do not.
     """
     settings = WriteSettings(max_tokens=cast.text_tokens).within(cast.subordinate.window)
-    prompt, _, _ = fitted(task, guideline, (), settings)
+    try:
+        prompt, _, _ = fitted(task, guideline, (), settings)
+    except InvalidInput as error:  # as its server would: of this task, and no other
+        raise ModelRefused(error.message, hint=error.hint) from error
     return (yield from one(replace(prompt, logprobs=cast.logprobs)))
 
 

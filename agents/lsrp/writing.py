@@ -74,6 +74,15 @@ def write_draft(
     )
 
 
+def holds(task: PrivateTask, guideline: str, settings: WriteSettings) -> bool:
+    """Whether a prompt has room for a guideline, beside the task and the profile alone."""
+    try:
+        fitted(replace(task, history=()), guideline, (), settings)
+    except InvalidInput:
+        return False
+    return True
+
+
 def fitted(
     task: PrivateTask, guideline: str, memories: Sequence[Evidence], settings: WriteSettings
 ) -> tuple[Prompt[str], PrivateTask, tuple[Evidence, ...]]:

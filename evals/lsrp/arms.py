@@ -36,7 +36,7 @@ class Made:
     ``sent``: the bodies of the messages that left the device; ``crossed`` of the user's ``private`` facts can be read
     from them. ``fluency`` is the small model's; None for the leader's own text. ``relevance`` and ``personalization``,
     0 to 10, are None where nobody judged or the reply could not be read. ``tokens``: sent and received, by role.
-    ``failed`` says why there is no answer.
+    ``failed`` says why there is no answer; what was sent before is told then too.
     """
 
     case: str
@@ -108,15 +108,22 @@ def arm_scene(case: LsrpCase, arm: str, cast: Cast, guard: Guard | None) -> Scen
     if refused and arm == LEADER_ALONE:
         return replace(private, failed=REFUSED)
     sent = () if refused or arm == ALONE else (_body(checked.text, arm, case),)
+    leaked = leakage([(task, sent)]).facts
+    private = replace(
+        private,
+        verdict="" if arm == ALONE else checked.verdict.value,
+        sent=sent,
+        crossed=leaked.crossed,
+        private=leaked.private,
+    )
     try:
         written = yield from _written(case, arm, checked, cast, guard)
         rated = yield from _rated(case, written.answer, cast)
     except (ModelRefused, MalformedReply) as error:
         return replace(private, failed=why_not(error))
-    leaked = leakage([(task, sent)]).facts
     return replace(
         written,
-        verdict="" if arm == ALONE else checked.verdict.value,
+        verdict=private.verdict,
         sent=sent,
         crossed=leaked.crossed,
         private=leaked.private,

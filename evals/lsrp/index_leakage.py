@@ -20,7 +20,8 @@ def index_figures(encoder: Encoder, *, people: int = 200, seed: int = 0) -> dict
 
     ``texts``: an index with texts, read as the wire is. ``vectors``: one without, each vector compared with the listed
     values. ``counts``: what differentially private counts leave to guess from. They hold no entry of any user, so
-    whoever has them guesses as without them, up to a factor of exp(epsilon) in the odds: the prior's guess is judged.
+    whoever has them guesses as without them, up to a factor of exp(2 epsilon) in the odds of two values: the prior's
+    guess is judged.
     """
     rng = random.Random(f"index {seed}")
     whose = [person(rng) for _ in range(people)]

@@ -122,6 +122,8 @@ def _columns(run: LsrpRun, system: System) -> _Columns:
     """Each metric by case, where it is known."""
     found: _Columns = {name: {} for name in METRICS}
     for case, arm, made in run.rows(system):
+        if made is not None and made.failed and made.sent:  # it has left the device for nothing
+            found["leakage"][case] = made.leaked
         if made is None or arm is None or made.failed:
             continue
         values: dict[str, float | None] = {

@@ -199,6 +199,42 @@ def test_a_value_of_one_letter_counts_in_its_own_case_alone() -> None:
     assert kinds("f of x, and Farm", {"sex": "F"}) == set()
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("（＾▽＾）", "（＾▽＾）"),
+        ("（＾▽＾）", "(^▽^)"),
+        ("！！", "！！"),
+        ("！", "！"),
+        ("\u2764\ufe0f", "\u2764"),
+        ("\u2764", "\u2764\ufe0f"),
+        ("♥♥", "♥♥"),
+    ],
+)
+def test_a_value_of_signs_alone_is_found_in_any_of_its_forms(value: str, written: str) -> None:
+    checked = GUARD.check(task(f"Sign with {written}, please!", {"signature": value}, history=()))
+    assert checked.text == "Sign with [NAME_1], please!"
+
+
+def test_a_value_of_nothing_that_is_seen_takes_nothing_out() -> None:
+    assert GUARD.check(task("Write a card", {"note": "\ufe0f"}, history=())).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("private", "said", "found"),
+    [
+        ("14 March 1987", "on May 1st", False),
+        ("14 March 1987 and 14 March", "of 2 January 2020", False),
+        ("14 March 1987", "on 14 March", True),
+        ("on 14 March", "of 14 March 1987", True),
+        ("14 March 1987", "of 3/14/1987", True),
+        ("5 June 1987", "of 5 June 1988", False),
+    ],
+)
+def test_a_date_is_private_only_if_it_may_be_one_of_the_users(private: str, said: str, found: bool) -> None:
+    assert ("date" in kinds(f"Tell the story {said}", {"birthday": private}, history=())) is found
+
+
 def test_a_public_word_of_the_history_is_not_private_but_its_number_is() -> None:
     history = (Written(title="", text="The garden has 7 trees, and a Zwetschgenbaum."),)
     assert kinds("Write about a garden with trees", {}, history=history) == set()

@@ -459,6 +459,31 @@ def test_what_is_too_long_for_the_model_is_left_out_from_the_end(memory: Memory)
         Device(own, None, settings=WriteSettings(max_prompt_tokens=300)).ask(TASK)
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_guideline_too_long_for_the_devices_model_is_left_aside(asynchronous: bool) -> None:
+    model = ScriptedModel(follows)
+    device = Device(model, Cloud(ScriptedModel(lambda _: "Greet " * 20_000)))
+    answer = asyncio.run(device.aask(TASK)) if asynchronous else device.ask(TASK)
+    assert answer.text == f"I follow: {general_plan(TaskType.WRITING)}"
+    assert (answer.led, answer.guideline) == (False, None)
+    assert answer.trace.alone == "the guideline is too long for the device's model"
+    assert answer.trace.up > 0
+    with pytest.raises(InvalidInput, match="do not hold the task"):  # what is the user's own is not left aside
+        device.ask(replace(TASK, profile={"note": "word " * 20_000}))
+
+
+def test_a_leader_cannot_fill_the_devices_memory_by_repeating_a_placeholder() -> None:
+    long = " ".join(["we took the ferry over the cold water that day"] * 60)
+    task = replace(TASK, text=f"Copy this: {long}", history=(Written(title="", text=long),))
+    leader = Cloud(ScriptedModel(lambda prompt: "[PASSAGE_1]" * 20_000))
+    answer = Device(ScriptedModel(follows), leader).ask(task)
+    assert answer.trace.sent == "Copy this: [PASSAGE_1]"
+    assert answer.text == f"I follow: {general_plan(TaskType.WRITING)}"
+    assert not answer.led
+    assert [problem["node"] for problem in answer.trace.problems] == ["lead"]
+    assert "restored the text is too long" in answer.trace.alone
+
+
 def test_a_text_that_the_memory_brings_is_shown_once(memory: Memory) -> None:
     own = ScriptedModel(follows)
     Device.for_user(own, None, memory, user_id="ann").ask("Tell about the hive with Otto at Vila Verde.", "writing")

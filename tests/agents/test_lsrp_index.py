@@ -224,6 +224,8 @@ def test_bad_arguments_of_counts_are_named() -> None:
     regions = hyperplanes(2, encoder=ENCODER)
     with pytest.raises(InvalidInput, match="epsilon"):
         counts(epsilon=0.0)
+    with pytest.raises(InvalidInput, match="epsilon 1e-320"):
+        counts(epsilon=1e-320)
     with pytest.raises(InvalidInput, match="none of the styles"):
         PrivateCounts.of(TASKS, BEST, ["a"] * 3, encoder=ENCODER, regions=regions, styles=("directive",), epsilon=1.0)
     with pytest.raises(InvalidInput, match="users"):

@@ -96,6 +96,13 @@ def test_a_refused_prompt_is_a_failed_cell_and_the_next_run_tries_it_again(tmp_p
     assert len(judge.prompts) == 12
 
 
+def test_a_task_too_long_for_the_small_model_is_failed_cells_and_the_others_go_on() -> None:
+    long = replace(TASKS[1], profile={"note": "word " * 20_000})
+    table = score_tasks([TASKS[0], long, TASKS[2]], Labelling(cast=cast(), guard=None))
+    assert table.complete == (0, 2)
+    assert "do not hold the task" in (table.rows[1][0].failed or "")
+
+
 def test_a_rating_that_cannot_be_read_is_unknown_and_not_zero() -> None:
     table = score_tasks(TASKS[:1], Labelling(cast=cast(judge=ScriptedModel(lambda _: "Rather good."))))
     assert np.isnan(table.cells()[..., 2]).all()

@@ -265,6 +265,25 @@ def test_a_refused_case_is_a_failure_that_counts_for_nothing_else() -> None:
         run_arms(CASES, ["general"], picky(lambda prompt: True))
 
 
+def test_what_left_the_device_for_an_answer_that_never_came_has_leaked_all_the_same() -> None:
+    cast = picky(lambda prompt: "supportive" in prompt.name and CASES[1].task.text[:20] in prompt.user)
+    made = run_arms(CASES, ("supportive", "directive"), cast)
+    lost, whole = (made[CASES[1].id, arm] for arm in ("supportive", "directive"))
+    assert lost.failed
+    assert '"supportive"' in lost.sent[0]
+    assert (lost.crossed, lost.private) == (whole.crossed, whole.private)
+    run = LsrpRun(
+        data=load_lsrp("bundled", ()),
+        split=published_split((), CASES),
+        made=made,
+        systems=(System(label="supportive", arm="supportive"),),
+        worth=None,
+        weights=(1.0, 1.0, 1.0),
+    )
+    metrics = build_result(run, models={}, guard="off", baseline="supportive", resamples=50)["rows"][0]["metrics"]
+    assert (metrics["leakage"]["n"], metrics["udrr"]["n"]) == (4, 3)
+
+
 def test_the_oracle_picks_what_the_small_model_is_best_at() -> None:
     made = run_arms(CASES, STRATEGIES, picky(lambda prompt: False))
     best = worth_of(made, CASES, (1, 1, 1)).oracle()

@@ -21,6 +21,8 @@ _SPLIT = 5
 """A private word that stands in pieces counts from this length on, unless its pieces are single characters."""
 _INSIDE = 6
 """A private word counts across the borders of others, inside of them, from this length on."""
+_PRESENTATION = "\ufe0e\ufe0f"
+"""Variation selectors of text and of emoji: nobody sees them, and keyboards differ in them."""
 
 
 class Place(NamedTuple):
@@ -72,11 +74,28 @@ def _copied(parts: Sequence[Word], facts: PrivateFacts) -> Iterator[Place]:
 
 def _literally(text: str, facts: PrivateFacts) -> Iterator[Finding]:
     """Profile values of a single letter, alone and in their own case, and those without letters and digits."""
-    plain = text if text.isascii() else "".join(map(lookalike, text))
+    plain = _plain(text)
     for value, kind in facts.exact.items():
-        alone = rf"(?<![^\W_]){value}(?![^\W_])" if value.isalpha() else re.escape(value)
-        for match in re.finditer(alone, plain):
+        if value.isalpha():
+            found = re.finditer(rf"(?<![^\W_]){value}(?![^\W_])", plain)
+        elif len(shown := _plain(value)) == 1 and shown.isascii():  # a single plain sign is everywhere
+            found = re.finditer(re.escape(value), text)
+        else:
+            found = re.finditer(_signs(shown), plain)
+        for match in found:
             yield Finding(start=match.start(), end=match.end(), kind=kind, found_by="profile")
+
+
+def _plain(text: str) -> str:
+    """As it looks, character by character: letters and signs of other forms as the plain ones."""
+    return text if text.isascii() else "".join(map(lookalike, text))
+
+
+def _signs(value: str) -> str:
+    """The pattern of a value of signs, with the characters that choose between an emoji and a letter, or without."""
+    signs = [re.escape(sign) for sign in value if sign not in _PRESENTATION]
+    some = f"[{_PRESENTATION}]*"
+    return some.join(signs) + some if signs else re.escape(value)
 
 
 def _known(reading: Reading, facts: PrivateFacts) -> Iterator[Place]:

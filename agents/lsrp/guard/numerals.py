@@ -96,10 +96,10 @@ def dates(text: str) -> Iterator[Dated]:
 
 def same_day(said: frozenset[Day], private: frozenset[Day]) -> bool:
     """Whether a date that was said is a private one; without a year on either side month and day decide."""
-    if said & private:
+    if any(day in private or (0, *day[1:]) in private for day in said):
         return True
     partial = {day[1:] for day in said if not day[0]}
-    return any(day[1:] in partial or ((0, *day[1:]) in private) for day in private | said if day[0] or partial)
+    return bool(partial) and any(day[1:] in partial for day in private)
 
 
 def spelled(text: str) -> Iterator[tuple[int, int, int]]:

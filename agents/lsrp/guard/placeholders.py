@@ -7,10 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from memagent.agents.lsrp.guard.folding import squeezed
 from memagent.agents.lsrp.ports import Finding
+from memagent.errors import InvalidInput
 
 _LABEL = re.compile("[^A-Z]+")
 _NEUTRAL = ("REDACTED", "HIDDEN", "LEFTOUT", "BLANK")
 """Labels for kinds whose own name is a private fact."""
+
+LONGEST = 8_000_000
+"""Characters of a restored text at most, far more than any guideline or answer has."""
 
 _FLAGS = re.IGNORECASE | re.ASCII
 _SEPARATOR = r"[\s\u00a0_\-\u2010-\u2015\\]{0,3}"
@@ -45,12 +49,17 @@ def restored(text: str, placeholders: Mapping[str, str]) -> str:
     """``text`` with the private pieces in place of the placeholders.
 
     A placeholder is known again in another case, with other brackets, spaces or hyphens in it; without brackets only
-    in its own spelling (``NAME_1``). What follows it (``[NAME_1]'s``) stays.
+    in its own spelling (``NAME_1``). What follows it (``[NAME_1]'s``) stays. Raises InvalidInput for more than
+    ``LONGEST`` characters: nobody is to fill the device's memory by saying a long piece's placeholder again and again.
     """
     if not placeholders:
         return text
     pieces = {_core(placeholder): piece for placeholder, piece in placeholders.items()}
-    return _any_of(placeholders).sub(lambda match: pieces[_core(match[0])], text)
+    pattern = _any_of(placeholders)
+    length = len(text) + sum(len(pieces[_core(match[0])]) for match in pattern.finditer(text))
+    if length > LONGEST:
+        raise InvalidInput("with its placeholders restored the text is too long", hint="it repeats one over and over")
+    return pattern.sub(lambda match: pieces[_core(match[0])], text)
 
 
 def left_over(text: str, placeholders: Collection[str] = ()) -> int:
