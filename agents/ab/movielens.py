@@ -27,6 +27,8 @@ OCCUPATIONS_1M = (
 )  # fmt: skip
 """What the numbers in ``users.dat`` stand for."""
 
+_EARLIEST, _LATEST = -62_135_596_800, 221_845_391_999
+"""Seconds of 1970's epoch at which the years 1 to 8999 begin and end: dates can say them, and go on from there."""
 _NOTHING = ("", "N/A")
 _PLOT_COLUMNS = 10
 """movies_extrainfos.dat: id, title, year, rated, released, genres, directors, writers, cast, plot, poster."""
@@ -95,7 +97,8 @@ def assembled(
 ) -> Dataset:
     """A data set from its rows (user ids, item ids, ratings, times); items get the mean of their ratings.
 
-    Raises DataError for a rating of an item that is not in the catalogue, or outside of 1 to 5.
+    Raises DataError for a rating of an item that is not in the catalogue, or outside of 1 to 5, and for a time that is
+    in none of the years 1 to 8999.
     """
     users, rated, ratings, times = rows
     catalogue = Catalogue(items)
@@ -108,6 +111,8 @@ def assembled(
     values = np.asarray(ratings, dtype=np.float64)
     if len(values) and not (np.isfinite(values).all() and values.min() >= 1 and values.max() <= 5):
         raise DataError(f"{name}: ratings from {values.min():g} to {values.max():g}", hint="scale them to 1 to 5")
+    if times and (min(times) < _EARLIEST or max(times) > _LATEST):
+        raise DataError(f"{name}: times from {min(times)} to {max(times)}", hint="give seconds, not milliseconds")
     codes = np.asarray([catalogue.code(item) for item in rated], dtype=np.int64)
     found = Ratings(
         users=np.asarray([code_of[user] for user in users], dtype=np.int64),
@@ -174,12 +179,20 @@ def _lines(
             raise DataError(f"no {name} (or {name}.gz) in {root}", hint="give the folder with the data set's own files")
         return
     lines = [line.removesuffix("\r") for line in _text(path).split("\n")]  # splitlines also breaks at other marks
-    split = csv.reader(lines) if separator == "," else (line.split(separator) for line in lines)
+    split = _quoted(path, lines) if separator == "," else (line.split(separator) for line in lines)
     for number, fields in enumerate(split, start=1):
         if number > skip and fields and fields != [""]:
             if len(fields) < columns:
                 raise DataError(f"{path.name}, line {number}: {len(fields)} fields", hint=f"{columns} are needed")
             yield number, fields
+
+
+def _quoted(path: Path, lines: Sequence[str]) -> Iterator[list[str]]:
+    reader = csv.reader(lines)
+    try:
+        yield from reader
+    except csv.Error as error:  # a quotation mark that is never closed swallows all lines after it
+        raise DataError(f"{path.name}, line {reader.line_num}: {error}", hint="close the quotation marks") from error
 
 
 def _numbers(

@@ -27,7 +27,7 @@ ENDINGS = {
 
 _ABOUT_TESTS = (
     "`p (Holm)` is corrected over the arms for the primary metric, and over metrics and arms for the rest. `found at "
-    "80 %` is the difference that so many users show with a power of 0.8."
+    "80 %` is the difference that so many users show with a power of 0.8, in a single test."
 )
 
 

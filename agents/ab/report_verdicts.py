@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from memagent.agents.ab.amounts import amount, change, p_value
 from memagent.agents.ab.metrics import METRICS
-from memagent.agents.ab.statistics import users_needed
+from memagent.agents.ab.statistics import detectable, users_needed
 
 if TYPE_CHECKING:
     from memagent.agents.ab.events import Visit
@@ -31,7 +31,8 @@ class Verdict:
     """What can be said of an arm against the baseline on the primary metric.
 
     ``finding``: better, worse, open (no difference shown), or failed (not tried out, so not judged).
-    ``users_for_half``: how many users would show a difference half as large as the one measured, with a power of 0.8.
+    ``users_for_half``: how many users would show a difference half as large as the one measured, with a power of 0.8
+    (normal approximation, at the level that Holm's method leaves to the first of the arms).
     """
 
     arm: str
@@ -53,6 +54,7 @@ def verdicts_of(
 ) -> list[Verdict]:
     """One for each of ``differences`` (those of the primary metric); ``visits`` are those of each arm."""
     found = []
+    strict = alpha / max(1, sum(not math.isnan(d.p) for d in differences))  # what Holm's method asks of the first arm
     for d in differences:
         untried = [text for arm in (baseline, d.arm) if (text := _untried(arm, visits.get(arm, ())))]
         if untried:
@@ -63,10 +65,10 @@ def verdicts_of(
         elif stopping and sequence:
             finding, text = _by_sequence(d, baseline, stopping, sequence[d.arm])
         else:
-            finding, text = _by_test(d, baseline, alpha)
+            finding, text = _by_test(d, baseline, alpha, strict)
         needed = None
         if finding in ("better", "worse"):
-            needed = users_needed(spread=d.spread, difference=d.difference / 2, alpha=alpha)
+            needed = users_needed(spread=d.spread, difference=d.difference / 2, alpha=strict)
         found.append(
             Verdict(
                 arm=d.arm, baseline=baseline, metric=d.metric, finding=finding, text=text, users_for_half=needed or None
@@ -84,14 +86,17 @@ def _untried(arm: str, visits: Sequence[Visit]) -> str:
     return f"in {arm} {', '.join(told)}"
 
 
-def _by_test(d: Difference, baseline: str, alpha: float) -> tuple[str, str]:
+def _by_test(d: Difference, baseline: str, alpha: float, strict: float) -> tuple[str, str]:
     sure = f"[{100 * (1 - alpha):g} % interval {_interval(d, d.low, d.high)}, p {p_value(d.p_holm)}]"
     if d.p_holm <= alpha:
         return _finding(d), f"{_means(d, baseline)}, {change(d.metric, d.difference)} {sure}, over {d.users} users."
-    smallest = change(d.metric, d.detectable).lstrip("+")
+    measured = change(d.metric, d.difference)
+    open_ = f"No difference between {d.arm} and {baseline} in {_label(d)} is shown: {measured} {sure}."
+    if 2.0 ** (1 - d.users) > strict:  # the smallest p, where all differences have one sign
+        return "open", f"{open_} So few users can show none, however large it is."
+    smallest = change(d.metric, detectable(d.users, spread=d.spread, alpha=strict)).lstrip("+")
     return "open", (
-        f"No difference between {d.arm} and {baseline} in {_label(d)} is shown: {change(d.metric, d.difference)} "
-        f"{sure}. With {d.users} users a difference of {smallest} is found four times out of five; a smaller one may "
+        f"{open_} With {d.users} users a difference of {smallest} is found four times out of five; a smaller one may "
         "be there."
     )
 

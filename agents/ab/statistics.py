@@ -80,11 +80,13 @@ def sign_flip_test(differences: NDArray[np.float64], *, seed: int = 0, permutati
     """Two-sided p of the mean of paired differences, under exchange of the arms within users.
 
     Monte Carlo over random signs, p = (1 + those at least as far from 0) / (1 + permutations), which never rejects too
-    often (Phipson and Smyth, 2010). 1 for no users.
+    often (Phipson and Smyth, 2010). 1 for no users. Raises InvalidInput for differences that are not defined.
     """
     users = len(differences)
     if users == 0:
         return 1.0
+    if not np.isfinite(differences).all():
+        raise InvalidInput("a difference is not a number", hint="leave out users for whom the metric is not defined")
     observed = abs(float(differences.sum()))
     scale = _TIE * max(1.0, float(np.abs(differences).sum()))
     random = np.random.default_rng([seed, users, 17])
@@ -118,9 +120,16 @@ def power_of(users: int, *, spread: float, difference: float, alpha: float = ALP
 
 
 def users_needed(*, spread: float, difference: float, alpha: float = ALPHA, power: float = POWER) -> int:
-    """How many users show a difference with this power; raises InvalidInput for no difference."""
+    """How many users show a difference with this power (normal approximation: for fewer than about 20 it is some too
+    few); raises InvalidInput for no difference, and for what is not finite or no chance.
+    """
     if difference == 0:
         raise InvalidInput("no number of users shows a difference of 0", hint="name the smallest that matters")
+    if not (math.isfinite(spread) and math.isfinite(difference) and 0 < alpha < 1 and 0 < power < 1):
+        raise InvalidInput(
+            f"spread {spread}, difference {difference}, alpha {alpha}, power {power}",
+            hint="finite; alpha, power 0 to 1",
+        )
     return math.ceil(((_quantiles(alpha, power)) * spread / abs(difference)) ** 2)
 
 

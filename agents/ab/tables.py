@@ -82,16 +82,16 @@ def _timed(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
 
 def _number(row: Mapping[str, Any], column: str, path: Path, line: int) -> float:
     try:
-        return float(row[column])
+        number = float(row[column])
     except (TypeError, ValueError):
-        raise DataError(f"{path.name}, line {line}: {column} is {row[column]!r}", hint="give a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{path.name}, line {line}: {column} is {row[column]!r}", hint="give a number")
+    return number
 
 
 def _whole(row: Mapping[str, Any], column: str, path: Path, line: int) -> int:
-    number = _number(row, column, path, line)
-    if not math.isfinite(number):
-        raise DataError(f"{path.name}, line {line}: {column} is {row[column]!r}", hint="give a number")
-    return int(number)
+    return int(_number(row, column, path, line))
 
 
 def _shown(value: Any) -> str:

@@ -58,7 +58,10 @@ def test_parquet_and_gzip_hold_the_same_as_csv(tmp_path: Path) -> None:
         ("id,name\na,A\n", RATINGS, "items.csv has no column title"),
         (ITEMS, "user,item,rating\nu,a,good\n", "line 2: rating is 'good'"),
         (ITEMS, "user,item,rating\nu,a,6\n", "ratings from 6 to 6"),
-        (ITEMS, "user,item,rating\nu,a,nan\n", "ratings from nan"),
+        (ITEMS, "user,item,rating\nu,a,nan\n", "line 2: rating is 'nan'"),
+        ("id,title,rating\na,A,nan\n", RATINGS, "line 2: rating is 'nan'"),
+        (ITEMS, "user,item,rating,time\nu,a,3,1700000000000\n", "times from 1700000000000 to"),
+        (ITEMS, "user,item,rating,time\nu,a,3,1e30\n", "times from"),
         (ITEMS, "user,item,rating\nu,zzz,3\n", "'zzz' for one"),
         (ITEMS, "user,item,rating\nu,a\n", "line 2: something is missing"),
         (ITEMS, "user,item,rating\nu,a,3,4\n", "line 2: more fields"),
@@ -150,6 +153,10 @@ def test_a_movielens_folder_with_something_missing_is_refused(tmp_path: Path) ->
         load_movielens_100k(tmp_path)
     (hundred(tmp_path) / "u.data").write_text("7\t1\tfive\t100\n")
     with pytest.raises(DataError, match=r"u\.data, line 1"):
+        load_movielens_100k(tmp_path)
+    (tmp_path / "u.data").write_text("7\t1\t5\t100\n")
+    (tmp_path / "poster_urls.csv").write_text('1,"http://poster.example/1\n' + "2,http://poster.example/2\n" * 6_000)
+    with pytest.raises(DataError, match=r"poster_urls\.csv, line \d+"):
         load_movielens_100k(tmp_path)
 
 

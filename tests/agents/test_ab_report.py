@@ -17,6 +17,7 @@ from memagent.agents.ab.report import ExperimentReport, report_of
 from memagent.agents.ab.report_html import html_page
 from memagent.agents.ab.report_text import markdown
 from memagent.agents.ab.sequential import Stopping
+from memagent.agents.ab.statistics import detectable
 from memagent.agents.ab.users import User
 
 HOSTILE = '<script>alert("x")</script> | & \x1b[31m 名'
@@ -99,6 +100,29 @@ def test_a_metric_that_nobody_has_in_both_arms_is_no_finding(users: int, tmp_pat
     assert verdict.text == "new cannot be compared with old: 0 users have the average rating in both arms."
     assert "nan" not in pages(report_of(found, primary="ar"), tmp_path)
     assert "nan" not in report_of(found).verdicts[0].text
+
+
+def test_a_verdict_allows_for_all_arms_in_what_it_says_could_have_been_found() -> None:
+    # Everybody opens the first item; the new lists are longer for some users and shorter for others.
+    def by(number: int) -> FixedArm:
+        return FixedArm(
+            name=f"new {number}", instead=lambda user: IDS[: 4 + (int(user[1:]) * 7 + number) % 3] if user else IDS
+        )
+
+    two, many = (report_of(outcome([FixedArm(IDS[:5], "old"), *map(by, range(n))])) for n in (1, 4))
+    verdict, other = two.verdicts[0], many.verdicts[0]
+    d, strict = two.differences[0], detectable(30, spread=two.differences[0].spread, alpha=0.05 / 4)
+    assert verdict.finding == other.finding == "open"
+    assert f"a difference of {change(d.metric, d.detectable).lstrip('+')} is found" in verdict.text
+    assert f"a difference of {change(d.metric, strict).lstrip('+')} is found" in other.text
+
+
+@pytest.mark.parametrize(("users", "arms", "can"), [(5, 2, False), (6, 2, True), (6, 3, False)])
+def test_a_verdict_of_too_few_users_says_that_they_can_show_nothing(users: int, arms: int, can: bool) -> None:
+    lists = [FixedArm(IDS[: 5 + n], f"arm {n}") for n in range(arms)]
+    verdict = report_of(outcome(lists, users=users, policy=Scripted())).verdicts[0]
+    assert ("found four times out of five" in verdict.text) is can
+    assert verdict.text.endswith("So few users can show none, however large it is.") is not can
 
 
 def test_one_arm_alone_has_figures_and_no_verdict(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ def test_the_permutation_test_agrees_with_all_permutations() -> None:
     assert sign_flip_test(np.zeros(5)) == 1.0
     assert sign_flip_test(np.empty(0)) == 1.0
     assert sign_flip_test(np.ones(30)) == pytest.approx(1 / 10_001)
+    with pytest.raises(InvalidInput, match="not a number"):
+        sign_flip_test(np.array([0.1, math.nan]))
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))
@@ -60,6 +62,8 @@ def test_power_users_and_detectable_difference_belong_together() -> None:
     assert power_of(50, spread=0.0, difference=1.0) == 1.0
     with pytest.raises(InvalidInput):
         users_needed(spread=1.0, difference=0.0)
+    with pytest.raises(InvalidInput, match="spread nan"):
+        users_needed(spread=math.nan, difference=0.1)
 
 
 def test_equal_arms_are_found_different_as_often_as_promised_and_planted_differences_too() -> None:

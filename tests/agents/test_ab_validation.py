@@ -317,6 +317,9 @@ def test_the_rates_of_errors_come_from_a_pool_of_two_visits_to_one_arm(setting: 
     assert powers[0] < powers[-1]
     with pytest.raises(InvalidInput, match="pool of 80"):
         errors(setting, arm, users=81, repetitions=1)
+    rated = errors(setting, arm, metric="ar", users=20, repetitions=60, planted=20)
+    assert 20 <= rated.figures["pool"] < 80, "those who rated something on both visits"
+    assert rated.figures["false_alarms"] <= 0.25
 
 
 def test_the_report_says_for_each_angle_what_was_expected_what_came_and_whether_it_holds(tmp_path: Path) -> None:

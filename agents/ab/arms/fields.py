@@ -69,4 +69,4 @@ def _columns(columns: list[NDArray[np.int64]], rows: int) -> NDArray[np.int64]:
 
 
 def _decade(age: str) -> str:
-    return str(int(age) // _DECADE) if age.isdigit() else age
+    return str(int(age) // _DECADE) if age.isdecimal() else age

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from memagent.agents.ab.metrics import table
 from memagent.agents.ab.statistics import ALPHA, power_of, rejection_rate
 from memagent.agents.ab.validation.findings import Finding, Table
@@ -43,15 +45,17 @@ def errors(
 ) -> Finding:
     """A/A tests by ``repetitions`` experiments of ``users`` from a pool of stored sessions, on one metric.
 
-    The pool: everybody visits the arm twice, with luck of their own each time. ``planted`` is the number of
-    experiments for each planted difference. Raises InvalidInput for fewer users than an experiment takes.
+    The pool: everybody visits the arm twice, with luck of their own each time; in it are those for whom the metric is
+    defined both times. ``planted`` is the number of experiments for each planted difference. Raises InvalidInput for
+    fewer users than an experiment takes.
     """
     twin = Named(arm, f"{arm.name} again")
     apart = replace(setting, experiment=replace(setting.experiment, common_random_numbers=False))
     outcome = apart.simulated([arm, twin], test="errors", users=setting.everybody)
     _, values = table(outcome.visits, arms=outcome.arms, metrics=[metric], possible=outcome.experiment.visits)
     each = values[:, 1, 0] - values[:, 0, 0]
-    spread = float(each.std(ddof=1))
+    each = each[~np.isnan(each)]
+    spread = float(each.std(ddof=1)) if len(each) > 1 else 0.0
     setting.say(f"errors: {repetitions} A/A tests")
     alarms = rejection_rate(each, users=users, repetitions=repetitions, seed=setting.seed)
     powers = {}

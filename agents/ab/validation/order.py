@@ -44,7 +44,8 @@ def order(setting: Setting, kinds: Mapping[str, str]) -> Finding:
     ndcg = np.stack([found.ndcg for found in offline], axis=1)
     outcome = setting.simulated(arms, test="model")
     users, values = figures(outcome)
-    best = max(set(names) - {lowest, middle}, key=lambda name: float(ndcg[:, names.index(name)].mean()))
+    learned = [name for name in names if name not in ends]  # in their order: of equal ones the first is the best
+    best = max(learned, key=lambda name: float(ndcg[:, names.index(name)].mean()))
     taus = {
         metric: agreement((offline[0].users, ndcg), (users, values[:, :, place]), seed=setting.seed)
         for place, metric in enumerate(METRICS)
