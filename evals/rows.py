@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Generic, Protocol, TypeVar
 
 from memagent.errors import InvalidInput
+from memagent.files import claim, closing_file
 
 _SCHEMA = 1
 
@@ -109,19 +111,22 @@ def open_log(path: Path | None, key: str, kind: type[R]) -> Iterator[RowLog[R]]:
     """A log of rows of one ``kind``, kept in the file at ``path``, or in memory only.
 
     A file left by a stopped run of the same key is continued (a line that was cut off is made again); a
-    file of another key is replaced. Raises :class:`InvalidInput` when it cannot be written.
+    file of another key is begun anew. Raises :class:`InvalidInput` when it cannot be written, or another run writes to
+    it.
     """
     if path is None:
         yield RowLog(None, None)
         return
-    header = json.dumps({"schema": _SCHEMA, "key": key})
-    rows = _kept(path, header, kind)
-    write_text(path, "".join(line + "\n" for line in (header, *(row.as_json() for row in rows))))
     try:
         file = path.open("a", encoding="utf-8")
     except OSError as error:
         raise _unwritable(path, error) from error
-    with file:
+    with closing_file(file, partial(_unwritable, path)):
+        try:
+            claim(path, file)
+            rows = _continued(path, file, json.dumps({"schema": _SCHEMA, "key": key}), kind)
+        except OSError as error:
+            raise _unwritable(path, error) from error
         yield RowLog(path, file, rows)
 
 
@@ -153,18 +158,21 @@ def _unwritable(path: Path | None, error: OSError) -> InvalidInput:
     return InvalidInput(f"{path} cannot be written: {error.strerror}", hint="choose another place for the results")
 
 
-def _kept(path: Path, header: str, kind: type[R]) -> list[R]:
-    """The whole rows of a file with this header; none if there is no such file."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return []
-    if lines[0] != header:
+def _continued(path: Path, file: IO[str], header: str, kind: type[R]) -> list[R]:
+    """The whole rows of a file with this header, which then ends with the last of them; else it is begun anew."""
+    first, *lines = path.read_bytes().split(b"\n")
+    if first != header.encode() or not lines:
+        file.truncate(0)
+        file.write(header + "\n")
+        file.flush()
         return []
     rows: list[R] = []
-    for line in lines[1:]:
+    end = len(first) + 1
+    for line in lines[:-1]:
         try:
-            rows.append(kind.of_json(line))
+            rows.append(kind.of_json(line.decode("utf-8")))
         except (ValueError, KeyError, TypeError):
             break
+        end += len(line) + 1
+    file.truncate(end)
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -76,7 +77,8 @@ class ReasonRag:
     ``model``: a :class:`~memagent.llm.Model`, a LangChain chat model, the URL of a server, or a name for
     ``init_chat_model``. ``searcher``: where it looks things up (see :class:`Searcher`). ``settings``: budget, number of
     documents and lengths; the defaults are ReasonRAG's. With a ``checkpointer`` of LangGraph every step is kept, and
-    :meth:`resume` goes on with a run that was cut off. ``graph`` is the compiled graph itself.
+    :meth:`resume` goes on with a run that was cut off. Without one no step is kept, also where the agent is asked in a
+    node of another graph. ``graph`` is the compiled graph itself.
 
         >>> from memagent import Memory
         >>> from memagent.agents.reason_rag import ReasonRag
@@ -99,6 +101,7 @@ class ReasonRag:
         self._checkpointer = checkpointer
         self._store = store
         self._graph: CompiledStateGraph[AgentState, None, AgentInput, AgentState] | None = None
+        self._asked: CompiledStateGraph[AgentState, None, AgentInput, AgentState] | None = None
 
     @classmethod
     def for_user(
@@ -160,12 +163,14 @@ class ReasonRag:
         raises; with a checkpointer :meth:`resume` then goes on where it was cut off.
         """
         config, thread = self._config(thread_id)
-        return self._answer(self.graph.invoke({"question": question}, config, durability=self._durability), thread)
+        values = self._ready().invoke({"question": question}, config, durability=self._durability)
+        return self._answer(values, thread)
 
     async def aask(self, question: str, *, thread_id: str | None = None) -> Answer:
         """As :meth:`ask`, for an event loop."""
         config, thread = self._config(thread_id)
-        values = await self.graph.ainvoke({"question": question}, config, durability=self._durability)
+        graph = await asyncio.to_thread(self._ready)
+        values = await graph.ainvoke({"question": question}, config, durability=self._durability)
         return self._answer(values, thread)
 
     def stream(self, question: str, *, thread_id: str | None = None) -> Iterator[Step]:
@@ -173,7 +178,7 @@ class ReasonRag:
         config, _ = self._config(thread_id)
         seen = 0
         asked: AgentInput = {"question": question}
-        for update in self.graph.stream(asked, config, stream_mode="updates", durability=self._durability):
+        for update in self._ready().stream(asked, config, stream_mode="updates", durability=self._durability):
             for step in _steps(update)[seen:]:
                 seen += 1
                 yield Step.from_json(step)
@@ -183,7 +188,8 @@ class ReasonRag:
         config, _ = self._config(thread_id)
         seen = 0
         asked: AgentInput = {"question": question}
-        async for update in self.graph.astream(asked, config, stream_mode="updates", durability=self._durability):
+        graph = await asyncio.to_thread(self._ready)
+        async for update in graph.astream(asked, config, stream_mode="updates", durability=self._durability):
             for step in _steps(update)[seen:]:
                 seen += 1
                 yield Step.from_json(step)
@@ -201,9 +207,23 @@ class ReasonRag:
     async def aresume(self, thread_id: str) -> Answer:
         """As :meth:`resume`, for an event loop."""
         config, thread = self._kept(thread_id)
-        if not (await self.graph.aget_state(config)).values:
+        graph = await asyncio.to_thread(self._ready)
+        if not (await graph.aget_state(config)).values:
             raise NotFound(f"no run is kept as {thread_id!r}", hint="ask begins one")
-        return self._answer(await self.graph.ainvoke(None, config, durability=self._durability), thread)
+        return self._answer(await graph.ainvoke(None, config, durability=self._durability), thread)
+
+    def _ready(self) -> CompiledStateGraph[AgentState, None, AgentInput, AgentState]:
+        """The graph that a question is put to; connects to the model, so that an event loop has it made in a thread.
+
+        In a node of another graph LangGraph would take it for a part of that one: keep what was found in that graph's
+        checkpoints, and, when the node is run again, give the answer kept for the first question asked in it to
+        whichever is asked first now.
+        """
+        if self._checkpointer is not None:
+            return self.graph
+        if self._asked is None:
+            self._asked = self.graph.copy({"checkpointer": False})
+        return self._asked
 
     @property
     def _durability(self) -> Durability | None:

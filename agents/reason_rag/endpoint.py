@@ -71,7 +71,7 @@ class EndpointSearcher:
             time.sleep(_WAIT * 2**repetition)
         try:
             return json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._unusable("it is not JSON") from None
 
     def _items(self, results: Any) -> list[Any]:
@@ -86,18 +86,27 @@ class EndpointSearcher:
         if not isinstance(inner, dict) or not isinstance(contents, str):
             raise self._unusable("a document has no contents")
         title, text = titled(contents)
-        score = found.get("score", 0.0)
+        name = inner.get("id")
         return Document(
-            id=str(inner.get("id", contents)),
+            id=contents if name is None else str(name),
             title=str(inner.get("title") or title),
             text=text,
-            score=float(score) if isinstance(score, int | float) and math.isfinite(score) else 0.0,
+            score=_score(found.get("score")),
         )
 
     def _unusable(self, why: str) -> SearchFailed:
         return SearchFailed(
             f"the answer of {self.url} cannot be used: {why}", hint="is it the address of a /retrieve endpoint?"
         )
+
+
+def _score(given: Any) -> float:
+    """A score that is a number, else 0."""
+    try:
+        score = float(given) if isinstance(given, int | float) else 0.0
+    except OverflowError:  # a whole number of more digits than a float has room for
+        return 0.0
+    return score if math.isfinite(score) else 0.0
 
 
 def titled(contents: str) -> tuple[str, str]:

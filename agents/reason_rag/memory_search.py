@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from memagent.agents.reason_rag.searching import Document
-from memagent.answering.recall import Wanted, recall
+from memagent.answering.recall import Wanted, check_wanted, recall
 
 if TYPE_CHECKING:
     from memagent.memory import Memory
@@ -20,6 +21,8 @@ class MemorySearcher:
 
     ``retriever`` (None: the memory's own), ``granularity``, ``filters`` and ``as_of`` are those of
     :meth:`Memory.search <memagent.Memory.search>`. For a user of whom nothing is stored it finds nothing.
+
+    Raises what a search raises for its arguments (UnknownName, InvalidFilter ...), and InvalidInput for an AsyncMemory.
     """
 
     def __init__(
@@ -33,11 +36,15 @@ class MemorySearcher:
         as_of: datetime | str | None = None,
     ) -> None:
         self._memory = memory
-        self._user_id = user_id
-        self._retriever = retriever
-        self._granularity = granularity
-        self._filters = filters
-        self._as_of = as_of
+        self._wanted = Wanted(
+            question="",
+            user_id=user_id,
+            retriever=retriever,
+            granularity=granularity,
+            filters=filters,
+            as_of=as_of,
+        )
+        check_wanted(memory, self._wanted)
 
     def search(self, query: str, k: int) -> tuple[Document, ...]:
         """The k memories that fit best, best first, none for an empty query; raises what
@@ -45,15 +52,7 @@ class MemorySearcher:
         """
         if not query.strip():
             return ()
-        wanted = Wanted(
-            question=query,
-            user_id=self._user_id,
-            top_k=k,
-            retriever=self._retriever,
-            granularity=self._granularity,
-            filters=self._filters,
-            as_of=self._as_of,
-        )
+        wanted = replace(self._wanted, question=query, top_k=k)
         return tuple(
             Document(id=found.id, text=found.text, score=found.score, said_at=found.said_at)
             for found in recall(self._memory, wanted).evidence

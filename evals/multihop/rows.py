@@ -9,6 +9,7 @@ from typing import Any
 
 from memagent.evals.multihop.attempt import Attempt
 from memagent.evals.multihop.questions import HopQuestion
+from memagent.llm.structured import clean
 from memagent.overlap import answer_exact, answer_f1
 
 METRICS = ("em", "f1", "recall_all", "recall", "searches", "passages", "calls", "tokens")
@@ -20,8 +21,8 @@ class HopRow:
 
     ``metrics``: ``em`` and ``f1`` (the best over the answers); for a system that can search, whether or not it did,
     ``recall_all`` (every gold passage was found on the way) and ``recall`` (the share of them); ``searches``, distinct
-    ``passages`` found, ``calls`` and ``tokens``. ``milliseconds`` is None if a reply came from the cache: the time is
-    then not known.
+    ``passages`` found, ``calls`` and ``tokens``. ``milliseconds`` is None if a reply came from the cache, or the
+    question was refused: how long an answer takes is then not known.
     ``failure`` says why there is no answer; empty if there is one.
     """
 
@@ -49,7 +50,7 @@ class HopRow:
 
     def as_json(self) -> str:
         """The row as one line."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return clean(json.dumps(asdict(self), ensure_ascii=False))
 
     @classmethod
     def of_json(cls, line: str) -> HopRow:
@@ -64,7 +65,7 @@ def scored(
     system: str,
     attempt: Attempt,
     *,
-    milliseconds: float,
+    milliseconds: float | None,
     failure: str = "",
     searches: bool = True,
 ) -> HopRow:
@@ -96,7 +97,7 @@ def scored(
         input_tokens=usage.input,
         output_tokens=usage.output,
         cached=cached,
-        milliseconds=None if cached else round(milliseconds, 3),
+        milliseconds=None if cached or milliseconds is None else round(milliseconds, 3),
         trace=attempt.trace,
     )
 

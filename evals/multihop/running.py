@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from memagent._version import __version__
 from memagent.errors import (
@@ -24,7 +25,8 @@ from memagent.evals.multihop.attempt import Attempt
 from memagent.evals.multihop.questions import HopQuestion, HopSet
 from memagent.evals.multihop.rows import HopRow, scored
 from memagent.evals.rows import RowLog, open_log, settings_key
-from memagent.llm.flow import drive
+from memagent.llm.flow import Steps, drive
+from memagent.llm.tally import tally
 
 if TYPE_CHECKING:
     from memagent.evals.multihop.systems import System
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _REFUSALS = 5
 """So many refusals, and no answer, are no matter of single questions: a wrong key or name ends the run."""
+
+_Made: TypeAlias = "tuple[HopRow, MemagentError | None]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +137,9 @@ class _Runner:
         try:
             self._work(pool, due, concurrency)
         finally:
+            # After an interrupt threads may still wait for a server: not here, but at the end of the process each ends
+            # its call, and makes no other.
             self._stopping.set()
-            # After an interrupt threads may still wait for a server; they are not waited for.
             pool.shutdown(wait=False, cancel_futures=True)
         if self._ended is None and self._refusal is not None and not self._answered:
             raise self._refusal
@@ -145,34 +150,56 @@ class _Runner:
         self._tell("done")
 
     def _work(self, pool: ThreadPoolExecutor, due: Iterator[tuple[HopQuestion, System]], concurrency: int) -> None:
-        under_way: dict[Future[HopRow], tuple[HopQuestion, System]] = {}
+        under_way: set[Future[_Made]] = set()
         while True:
             while self._ended is None and len(under_way) < concurrency and (task := next(due, None)) is not None:
-                under_way[pool.submit(self._attempt, *task)] = task
+                under_way.add(pool.submit(self._attempt, *task))
             if not under_way:
                 return
-            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             for future in done:
-                self._finished(future, *under_way.pop(future))
+                self._finished(future)
 
-    def _attempt(self, question: HopQuestion, system: System) -> HopRow:
+    def _attempt(self, question: HopQuestion, system: System) -> _Made:
+        """The row of one attempt, and what has refused it, if anything has; what it had paid for by then is counted."""
         begun = time.perf_counter()
-        attempt = drive(system.attempt(question.text), self._model)
-        took = (time.perf_counter() - begun) * 1000
-        return scored(question, system.label, attempt, milliseconds=took, searches=system.searches)
+        took, refusal = None, None
+        with tally() as used:
+            try:
+                attempt = drive(self._until_stopped(system.attempt(question.text)), self._model)
+                took = (time.perf_counter() - begun) * 1000
+            except (ModelRefused, SearchFailed) as error:
+                if error.retryable:
+                    raise
+                refusal, calls = error, used.calls + used.cached
+                attempt = Attempt(answer=None, calls=calls, uncached=used.calls, usage=used.usage)
+        failure = refusal.message if refusal else ""
+        row = scored(question, system.label, attempt, milliseconds=took, failure=failure, searches=system.searches)
+        return row, refusal
 
-    def _finished(self, future: Future[HopRow], question: HopQuestion, system: System) -> None:
+    def _until_stopped(self, steps: Steps[Attempt]) -> Steps[Attempt]:
+        """The same flow, which asks nothing more when the run has been interrupted."""
+        move: Callable[[], Any] = partial(next, steps)
+        while True:
+            try:
+                wanted = move()
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]  # what the flow returns
+            if self._stopping.is_set():
+                raise Stopped("stopped", hint="run the same command to resume")
+            try:
+                move = partial(steps.send, (yield wanted))
+            except MemagentError as error:
+                move = partial(steps.throw, error)
+
+    def _finished(self, future: Future[_Made]) -> None:
         try:
-            row = future.result()
+            row, refusal = future.result()
         except MemagentError as error:
-            if error.retryable or not isinstance(error, ModelRefused | SearchFailed):
-                self._ended = self._ended or error
-                return
-            none = Attempt(answer=None)
-            failed = scored(
-                question, system.label, none, milliseconds=0.0, failure=error.message, searches=system.searches
-            )
-            self._refuse(failed, error)
+            self._ended = self._ended or error
+            return
+        if refusal is not None:
+            self._refuse(row, refusal)
         else:
             self._answered = True
             self._keep(row)

@@ -9,15 +9,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from memagent.answering.values import Evidence
+from memagent.bank.filters import compile_filter
 from memagent.errors import InvalidInput, UnknownUser
 from memagent.memory.asynchronous import AsyncMemory
-from memagent.memory.reading import find
+from memagent.memory.reading import chosen_retriever, find
+from memagent.records import Granularity, as_utc
+from memagent.stores.sqlite import checked_user_id
 
 if TYPE_CHECKING:
     from memagent.memory import Memory
     from memagent.memory.flow import Flow
     from memagent.memory.reading import Found
-    from memagent.records import Granularity
     from memagent.retrievers.port import Retriever
 
 
@@ -49,12 +51,22 @@ class Recalled:
     trace: Mapping[str, Any]
 
 
+def check_wanted(memory: Memory | AsyncMemory, wanted: Wanted) -> None:
+    """Raise what :func:`recall` raises for its arguments, without searching: before a model says what to search for."""
+    _not_awaited(memory)
+    checked_user_id(wanted.user_id)
+    chosen_retriever(memory._core, wanted.retriever)
+    Granularity.of(wanted.granularity)
+    if wanted.filters is not None:
+        compile_filter(wanted.filters)
+    if wanted.as_of is not None:
+        as_utc(wanted.as_of, "as_of")
+
+
 def recall(memory: Memory | AsyncMemory, wanted: Wanted) -> Recalled:
     """The memories; raises what a search raises, but for an unknown user."""
-    if isinstance(memory, AsyncMemory):
-        raise InvalidInput("an AsyncMemory is awaited", hint="use aanswer or astream, or a Memory")
     try:
-        return _recalled(memory._run(_flow(memory, wanted)))
+        return _recalled(_not_awaited(memory)._run(_flow(memory, wanted)))
     except UnknownUser:
         return Recalled(known_user=False, trace={})
 
@@ -68,6 +80,14 @@ async def arecall(memory: Memory | AsyncMemory, wanted: Wanted) -> Recalled:
         return _recalled(await asyncio.to_thread(memory._run, flow))
     except UnknownUser:
         return Recalled(known_user=False, trace={})
+
+
+def _not_awaited(memory: Memory | AsyncMemory) -> Memory:
+    if isinstance(memory, AsyncMemory):
+        raise InvalidInput(
+            "an AsyncMemory is awaited", hint="pass a Memory; an Answerer has aanswer and astream for it"
+        )
+    return memory
 
 
 def _flow(memory: Memory | AsyncMemory, wanted: Wanted) -> Flow[Found]:

@@ -77,10 +77,15 @@ class _Finished:
     def __init__(self, finish: Callable[[], Answer]) -> None:
         self._finish = finish
         self._answer: Answer | None = None
+        self._begun = False
+
+    def _begin(self) -> None:
+        if self._begun:
+            raise InvalidInput("this answer has been streamed already", hint="ask again")
+        self._begun = True
 
     def _end(self) -> None:
-        if self._answer is None:
-            self._answer = self._finish()
+        self._answer = self._finish()
 
     @property
     def answer(self) -> Answer:
@@ -93,7 +98,8 @@ class _Finished:
 class AnswerStream(_Finished):
     """The pieces of an answer, as they come; afterwards :attr:`answer` is the whole of it, checked.
 
-    Iterating asks the model; it can be done once. What retrieval or the model raise comes out of the iteration.
+    Iterating asks the model; it can be done once, also where it was left or has failed: then it raises InvalidInput.
+    What retrieval or the model raise comes out of the iteration.
     """
 
     def __init__(self, pieces: Iterator[str], finish: Callable[[], Answer]) -> None:
@@ -101,6 +107,7 @@ class AnswerStream(_Finished):
         self._pieces = pieces
 
     def __iter__(self) -> Iterator[str]:
+        self._begin()
         yield from self._pieces
         self._end()
 
@@ -113,6 +120,7 @@ class AsyncAnswerStream(_Finished):
         self._pieces = pieces
 
     async def __aiter__(self) -> AsyncIterator[str]:
+        self._begin()
         async with aclosing(self._pieces) as pieces:
             async for piece in pieces:
                 yield piece

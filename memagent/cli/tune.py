@@ -61,14 +61,14 @@ def pairs(
     """Label search trees and make preference pairs of siblings. No model is asked: try another alpha at will."""
     from memagent.agents.reason_rag.pairs import all_pairs
     from memagent.agents.reason_rag.tree_log import read_trees
-    from memagent.tuning.pairs import as_dataset, write_pairs
+    from memagent.tuning.pairs import write_dataset, write_pairs
 
     check_places(out)
     grown = [tree for place in trees for tree in read_trees(place)]
     made = all_pairs(grown, alpha=alpha, margin=margin, forced=forced)
     write_pairs(out, made)
     if dataset is not None:
-        as_dataset(made).save_to_disk(str(dataset))
+        write_dataset(dataset, made)
     kinds = Counter(pair.kind for pair in made)
     write_fields(
         {"trees": str(len(grown)), "pairs": str(len(made))} | {kind: str(n) for kind, n in kinds.most_common()}

@@ -52,6 +52,14 @@ def _same_server(one: str, other: str) -> bool:
     return upgraded or (before.scheme, before.netloc) == (after.scheme, after.netloc)
 
 
+def _readable(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:  # brackets that hold no IPv6 address
+        return False
+    return True
+
+
 class ServerHttp:
     """HTTP with one server. Errors are ours: unavailable and timeout (both retryable), or refused.
 
@@ -61,7 +69,8 @@ class ServerHttp:
     def __init__(self, url: str, *, api_key: str | None = None) -> None:
         stripped = url.strip().rstrip("/").removesuffix("/v1")
         scheme, separator, host = stripped.partition("://")
-        if scheme not in ("http", "https") or not separator or not host or any(mark.isspace() for mark in stripped):
+        spaced = any(mark.isspace() for mark in stripped)
+        if scheme not in ("http", "https") or not separator or not host or spaced or not _readable(stripped):
             raise InvalidInput(f"{url!r} is no URL of a server", hint="for example http://127.0.0.1:8000")
         self.url = stripped
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}

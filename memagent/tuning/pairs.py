@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memagent.errors import DataError, InvalidInput, MissingExtra
-from memagent.files import as_path, file_to_write, replacing
+from memagent.files import as_path, directory_to_use, file_to_write, replacing
 from memagent.tuning.sharegpt import plain_record
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def write_pairs(path: str | Path, pairs: Iterable[PreferencePair]) -> None:
 
 
 def as_dataset(pairs: Sequence[PreferencePair]) -> Dataset:
-    """The pairs as a Hugging Face dataset with the published columns; ``.save_to_disk(folder)`` keeps it.
+    """The pairs as a Hugging Face dataset with the published columns; :func:`write_dataset` keeps it.
 
     Raises :class:`MissingExtra` without the package ``datasets``.
     """
@@ -114,6 +114,21 @@ def as_dataset(pairs: Sequence[PreferencePair]) -> Dataset:
     except ImportError as error:
         raise MissingExtra("datasets is not installed", hint='pip install "memagent[tune]"') from error
     return Dataset.from_list([pair.record() for pair in pairs])
+
+
+def write_dataset(folder: str | Path, pairs: Sequence[PreferencePair]) -> None:
+    """Write pairs as a Hugging Face dataset, in place of one that is in ``folder`` already.
+
+    Raises :class:`MissingExtra` without the package ``datasets``, InvalidInput where the folder cannot be written.
+    """
+    place = directory_to_use(folder, "the folder of the dataset")
+    made = as_dataset(pairs)
+    try:
+        made.save_to_disk(str(place))
+    except OSError as error:
+        raise InvalidInput(
+            f"{place} cannot be written: {error.strerror or error}", hint="name another folder"
+        ) from error
 
 
 def split_pairs(

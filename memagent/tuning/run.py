@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import resource
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memagent.errors import InvalidInput, Stopped
-from memagent.files import directory_to_use, replacing
+from memagent.files import claim, directory_to_use, replacing
 from memagent.tuning.loading import add_adapter, check_extra, load_model, load_tokenizer, on_gpu, quiet
 from memagent.tuning.measuring import Example, Likelihood, PairMeasure, likelihoods, measure, tokenised
 from memagent.tuning.pairs import PreferencePair, split_pairs
@@ -67,19 +69,19 @@ def tune_dpo(
 
     ``model``: a folder, or a name on the hub. Checkpoints are kept in ``out/dpo``, and the same call goes on from the
     last one after a stop; when the run is done they may be deleted. Raises :class:`~memagent.errors.MissingExtra`
-    without the extra ``tune``, InvalidInput where the model, the pairs or the folder cannot be used, and
-    :class:`Stopped` on an interrupt.
+    without the extra ``tune``, InvalidInput where the model, the pairs or the folder cannot be used (by another run at
+    the same time, or for want of room), and :class:`Stopped` on an interrupt.
     """
     check_extra()
     settings = settings or DpoSettings()
     folder = directory_to_use(out, "the folder to write to")
     tokenizer = load_tokenizer(model)
     run = _Run(tokenizer, pairs, settings, progress)
-    _claim(folder, {"model": str(model), "settings": settings.to_json(), "pairs": _digest(pairs)})
-    try:
-        return run.tune(model, folder)
-    except KeyboardInterrupt:
-        raise Stopped("stopped", hint="run the same command to resume from the last checkpoint") from None
+    with _claimed(folder, {"model": str(model), "settings": settings.to_json(), "pairs": _digest(pairs)}):
+        try:
+            return run.tune(model, folder)
+        except KeyboardInterrupt:
+            raise Stopped("stopped", hint="run the same command to resume from the last checkpoint") from None
 
 
 class _Run:
@@ -219,20 +221,35 @@ def _saved(trained: Trained, tokenizer: PreTrainedTokenizerBase, target: Path) -
     unfinished.rename(target)
 
 
-def _claim(folder: Path, identity: dict[str, Any]) -> None:
-    """Make the folder this run's; raises InvalidInput where it holds another's checkpoints."""
+@contextmanager
+def _claimed(folder: Path, identity: dict[str, Any]) -> Iterator[None]:
+    """The folder is this run's inside the block.
+
+    Raises InvalidInput where another run writes to it, it holds another's checkpoints, or it cannot be written.
+    """
     place = folder / _RUN
     wanted = json.loads(json.dumps(identity))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if place.is_file() and _json(place) != wanted:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, held)
+            claim(folder, held)
+            if place.is_file() and _json(place) != wanted:
+                raise InvalidInput(
+                    f"{folder} was begun with another model, other pairs or other settings",
+                    hint="name another folder, or delete it",
+                )
+            _write(place, wanted)
+        except OSError as error:
+            raise InvalidInput(f"{folder} cannot be used: {error.strerror}", hint="name another folder") from error
+        try:
+            yield
+        except OSError as error:  # the model was read before: what is left is to write
             raise InvalidInput(
-                f"{folder} was begun with another model, other pairs or other settings",
-                hint="name another folder, or delete it",
-            )
-        _write(place, wanted)
-    except OSError as error:
-        raise InvalidInput(f"{folder} cannot be used: {error.strerror}", hint="name another folder") from error
+                f"{folder} cannot be written: {error.strerror or error}",
+                hint="make room, and run the same command to resume from the last checkpoint",
+            ) from error
 
 
 def _json(place: Path) -> Any:

@@ -9,7 +9,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 from reason_rag_examples import QUESTION, REPLIES, Shelf
@@ -26,7 +26,12 @@ with warnings.catch_warnings():
     # LangGraph's own imports warn about each other on some versions.
     warnings.simplefilter("ignore")
     from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.graph import START, StateGraph
     from langgraph.store.memory import InMemoryStore
+    from langgraph.types import Command, interrupt
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 
 def test_the_answer_comes_with_what_it_rests_on_and_why_it_stopped() -> None:
@@ -218,3 +223,74 @@ def test_the_graph_is_a_part_like_any_other_of_langgraph() -> None:
     drawn = graph.get_graph()
     edges = {(edge.source, edge.target) for edge in drawn.edges}
     assert {("reason", "retrieve"), ("retrieve", "ground"), ("ground", "reason"), ("reason", "answer")} <= edges
+
+
+class _Outer(TypedDict):
+    said: list[str]
+
+
+def test_asked_in_a_node_of_another_graph_it_leaves_nothing_there_and_answers_what_it_is_asked() -> None:
+    model = ScriptedModel([*REPLIES, *(f"So the answer is <answer>{number}" for number in range(3))])
+    agent = ReasonRag(model, Shelf())
+    questions = iter(["one?", "two?", "three?"])
+
+    def said() -> list[str]:
+        answer = agent.ask(next(questions))
+        interrupt("go on?")
+        return [answer.question, answer.text, *(step.kind for step in agent.stream(QUESTION))]
+
+    saver = InMemorySaver()
+    config: RunnableConfig = {"configurable": {"thread_id": "outer"}}
+    builder = StateGraph(_Outer)
+    builder.add_node("node", lambda _: {"said": said()})
+    builder.add_edge(START, "node")
+    graph = builder.compile(checkpointer=saver)
+    graph.invoke({"said": []}, config)
+    # The node is run again from its beginning: it asks another question.
+    assert graph.invoke(Command(resume="yes"), config)["said"] == ["two?", "0", "answer"]
+    assert {place.config["configurable"]["checkpoint_ns"] for place in saver.list(None)} == {""}
+    assert "Varn" not in repr((saver.blobs, saver.writes))
+
+
+def test_in_a_node_of_another_graph_its_own_checkpointer_keeps_its_steps() -> None:
+    own, saver = InMemorySaver(), InMemorySaver()
+    agent = ReasonRag(ScriptedModel(list(REPLIES)), Shelf(), checkpointer=own)
+    builder = StateGraph(_Outer)
+    builder.add_node("node", lambda _: {"said": [agent.ask(QUESTION, thread_id="run").text]})
+    builder.add_edge(START, "node")
+    graph = builder.compile(checkpointer=saver)
+    assert graph.invoke({"said": []}, {"configurable": {"thread_id": "outer"}})["said"] == ["Norland"]
+    assert agent.resume("run").text == "Norland"
+    assert "Varn" not in repr((saver.blobs, saver.writes))
+
+
+@pytest.mark.parametrize("way", ["aask", "astream", "aresume"])
+def test_the_event_loop_goes_on_while_the_agent_connects_to_its_model(way: str) -> None:
+    saver = InMemorySaver()
+    ReasonRag(ScriptedModel(list(REPLIES)), Shelf(), checkpointer=saver).ask(QUESTION, thread_id="run")
+    loops: list[bool] = []
+
+    class Connecting(ScriptedModel):
+        @property
+        def window(self) -> int | None:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                loops.append(False)
+            else:
+                loops.append(True)
+            return None
+
+    agent = ReasonRag(Connecting(list(REPLIES)), Shelf(), checkpointer=saver)
+
+    async def used() -> None:
+        if way == "aask":
+            await agent.aask(QUESTION)
+        elif way == "aresume":
+            await agent.aresume("run")
+        else:
+            assert len([step async for step in agent.astream(QUESTION)]) == 5
+
+    asyncio.run(used())
+    assert loops
+    assert not any(loops)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from memagent import Memory
+from memagent import AsyncMemory, Memory
 from memagent.agents.reason_rag import (
     Document,
     MemorySearcher,
@@ -19,7 +21,7 @@ from memagent.agents.reason_rag import (
     StepSettings,
 )
 from memagent.agents.reason_rag.citations import cited, without_labels
-from memagent.errors import ModelUnavailable
+from memagent.errors import InvalidFilter, InvalidInput, InvalidTime, ModelUnavailable, UnknownName
 from memagent.prompts.reason_rag import Wording
 from memagent.testing import HashingEncoder, ScriptedModel
 
@@ -84,6 +86,30 @@ def test_of_a_user_of_whom_nothing_is_stored_nothing_is_found(memory: Memory) ->
     assert isinstance(searcher, Searcher)
     assert searcher.search("anything", 3) == ()
     assert MemorySearcher(memory, user_id="ann").search("  ", 3) == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"retriever": "nope"}, UnknownName),
+        ({"granularity": "nope"}, UnknownName),
+        ({"filters": {"role": {"like": 1}}}, InvalidFilter),
+        ({"as_of": "soon"}, InvalidTime),
+        ({"user_id": ""}, InvalidInput),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_the_model_is_asked(
+    memory: Memory, options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        ReasonRag.for_user(ScriptedModel([]), memory, **{"user_id": "ann", **options})
+
+
+def test_a_memory_that_is_awaited_is_refused() -> None:
+    awaited: Any = AsyncMemory(":memory:", encoder=HashingEncoder(), background=False)
+    with pytest.raises(InvalidInput, match="awaited"):
+        ReasonRag.for_user(ScriptedModel([]), awaited, user_id="ann")
+    asyncio.run(awaited.close())
 
 
 def test_as_of_and_filters_hold_for_every_search(memory: Memory) -> None:

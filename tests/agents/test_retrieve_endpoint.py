@@ -20,6 +20,7 @@ from reason_rag_examples import PASSAGES, QUESTION, REPLIES, Shelf
 from memagent import Memory
 from memagent.agents.reason_rag import Document, EndpointSearcher, MemorySearcher, NoSearcher, ReasonRag, Searcher
 from memagent.agents.reason_rag.endpoint import contents_of, titled
+from memagent.agents.reason_rag.searching import searched
 from memagent.errors import InvalidInput, SearchFailed, SearchUnavailable, StoreBusy
 from memagent.llm.http import ServerHttp
 from memagent.testing import HashingEncoder, ScriptedModel
@@ -136,6 +137,13 @@ def test_the_request_is_as_published_and_documents_without_scores_or_ids_are_rea
     )
 
 
+def test_documents_whose_id_is_null_are_several_and_scores_that_are_none_count_nothing() -> None:
+    documents = [{"document": {"id": None, "contents": text}, "score": 10**400} for text in ("one", "two")]
+    with answering(lambda _: (200, json.dumps({"result": [documents]}).encode())) as (url, _):
+        found = searched(EndpointSearcher(url), "x", 3)
+    assert [(document.id, document.score) for document in found] == [("one", 0.0), ("two", 0.0)]
+
+
 def test_a_server_that_fails_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memagent.agents.reason_rag.endpoint._WAIT", 0.0)
     good = json.dumps({"result": [[]]}).encode()
@@ -149,7 +157,16 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>", b"[]", b'{"result": []}', b'{"result": [3]}', b'{"result": [["text"]]}', b'{"result": [[{"id": 1}]]}'],
+    [
+        b"<html>",
+        b"[]",
+        b"[" * 100_000,
+        b'{"result": []}',
+        b'{"result": [3]}',
+        b'{"result": [["text"]]}',
+        b'{"result": [[{"id": 1}]]}',
+    ],
+    ids=lambda body: body[:30],
 )
 def test_an_answer_that_is_something_else_is_told(body: bytes) -> None:
     with answering(lambda _: (200, body)) as (url, _), pytest.raises(SearchFailed, match="cannot be used"):
@@ -159,8 +176,9 @@ def test_an_answer_that_is_something_else_is_told(body: bytes) -> None:
 def test_an_address_without_the_endpoint_is_told() -> None:
     with answering(lambda _: (404, b"no")) as (url, _), pytest.raises(SearchFailed, match="is it the address"):
         EndpointSearcher(url).search("x", 3)
-    with pytest.raises(InvalidInput, match="no URL"):
-        EndpointSearcher("somewhere")
+    for address in ("somewhere", "http://[::1"):
+        with pytest.raises(InvalidInput, match="no URL"):
+            EndpointSearcher(address)
     with pytest.raises(InvalidInput, match="retries"):
         EndpointSearcher("http://localhost:1", retries=-1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,7 @@ from memagent.llm.flow import drive
 from memagent.prompts.answering import MemoryAnswer
 from memagent.prompts.evidence import Excerpt, Excerpts
 from memagent.testing import HashingEncoder
-from memagent.testing.models import ScriptedModel
+from memagent.testing.models import ScriptedModel, ScriptedReply
 
 SAID = [
     ("2025-03-01T10:00:00+00:00", "My sister Ana plays the cello in Lisbon."),
@@ -328,6 +329,28 @@ def test_a_streamed_answer_says_what_it_took(memory: Memory) -> None:
     assert stream.answer.usage == model.meter.totals().usage
     assert stream.answer.trace["prompts"] == ["filter-evidence/1", "answer-as-text/1"]
     assert stream.answer.trace["cached"] is False
+
+
+@pytest.mark.parametrize("reply", ["Ana lives in Porto, they say.", ModelUnavailable("gone")])
+def test_a_stream_that_was_left_or_has_failed_is_not_gone_on_with(memory: Memory, reply: ScriptedReply) -> None:
+    answerer = Answerer(memory, ScriptedModel([reply, reply], retries=0))
+    stream = answerer.stream("Where is Ana?", user_id="ann")
+    asynchronous = answerer.astream("Where is Ana?", user_id="ann")
+
+    async def left() -> None:
+        with suppress(ModelUnavailable):
+            async for _ in asynchronous:
+                break
+        with pytest.raises(InvalidInput, match="streamed already"):
+            [piece async for piece in asynchronous]
+
+    with suppress(ModelUnavailable):
+        next(iter(stream))
+    with pytest.raises(InvalidInput, match="streamed already"):
+        list(stream)
+    asyncio.run(left())
+    with pytest.raises(InvalidInput, match="not complete"):
+        _ = stream.answer
 
 
 def test_an_event_loop_has_the_same_stream(memory: Memory) -> None:

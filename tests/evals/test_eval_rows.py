@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import resource
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from memagent.errors import InvalidInput
 from memagent.evals.rows import QuestionRow, open_log, settings_key, write_text
 
 ROWS = finished_run("dense", "bm25").rows
+LONG = [replace(ROWS[0], question_id=f"q{number}", ranked=("x" * 300,)) for number in range(10)]
 
 
 @given(
@@ -107,3 +111,38 @@ def test_text_replaces_a_file_as_a_whole_and_leaves_nothing_beside_it(tmp_path: 
 def test_the_key_depends_on_every_setting_but_not_on_their_order() -> None:
     assert settings_key({"a": 1, "b": [2]}) == settings_key({"b": [2], "a": 1})
     assert settings_key({"a": 1}) != settings_key({"a": 2})
+
+
+def test_two_runs_do_not_write_to_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.partial"
+    with open_log(path, "key", QuestionRow) as log:
+        log.append(ROWS[0])
+        with pytest.raises(InvalidInput, match="another run is writing"), open_log(path, "other", QuestionRow):
+            pass
+        log.append(ROWS[1])
+    with open_log(path, "key", QuestionRow) as log:
+        assert log.rows == list(ROWS[:2])
+
+
+def test_a_full_disk_is_named_and_what_was_whole_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rows.partial"
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        with open_log(path, "key", QuestionRow) as log:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3 * len(LONG[0].as_json()), limits[1]))
+            for row in LONG:
+                log.append(row)
+
+    try:
+        with pytest.raises(InvalidInput, match="cannot be written"):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    with open_log(path, "key", QuestionRow) as log:
+        assert 0 < len(log.rows) < len(LONG)
+        log.append(ROWS[0])
+    with open_log(path, "key", QuestionRow) as log:
+        assert log.rows[-1] == ROWS[0]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import resource
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +161,26 @@ def test_a_stopped_run_goes_on_from_its_checkpoint_and_ends_the_same(tiny: Path,
     )
     assert seen == [4, 5, 6, 7, 8]
     assert tuned.after["train"].margin == pytest.approx(whole.after["train"].margin, rel=1e-3)
+
+
+def test_two_runs_do_not_write_to_one_folder_and_a_full_disk_is_named(tiny: Path, tmp_path: Path) -> None:
+    settings = replace(QUICK, checkpoint_steps=3, measured=1)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def second(doing: str, done: int, total: int) -> None:
+        if (doing, done) == ("dpo", 2):
+            with pytest.raises(InvalidInput, match="another run is writing"):
+                tune_dpo(PAIRS, tiny, tmp_path / "out", settings=settings)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+
+    try:
+        with pytest.raises(InvalidInput, match="cannot be written: File too large"):
+            tune_dpo(PAIRS, tiny, tmp_path / "out", settings=settings, progress=second)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert tune_dpo(PAIRS, tiny, tmp_path / "out", settings=settings).folder.is_dir()
 
 
 def test_supervised_tuning_comes_before_and_is_what_dpo_is_measured_against(tiny: Path, tmp_path: Path) -> None:

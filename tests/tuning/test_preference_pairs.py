@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny_models import pair
 
 from memagent.errors import DataError, InvalidInput
-from memagent.tuning.pairs import PreferencePair, as_dataset, read_pairs, split_pairs, write_pairs
+from memagent.tuning.pairs import PreferencePair, as_dataset, read_pairs, split_pairs, write_dataset, write_pairs
 
 PUBLISHED = [
     "instruction",
@@ -154,3 +154,20 @@ def test_pairs_become_a_dataset_with_the_published_columns(tmp_path: Path) -> No
     again: Any = load_from_disk(str(tmp_path / "set"))
     assert again.column_names[: len(PUBLISHED)] == PUBLISHED
     assert again[1]["chosen"] == pair(2).chosen
+
+
+def test_a_dataset_takes_the_place_of_another_and_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    from datasets import disable_progress_bars, enable_progress_bars, load_from_disk
+
+    (tmp_path / "file").touch()
+    disable_progress_bars()
+    try:
+        for place in (tmp_path / "file", tmp_path / "file" / "below"):
+            with pytest.raises(InvalidInput, match="file"):
+                write_dataset(place, [pair(1)])
+        write_dataset(tmp_path / "set", [pair(1)])
+        write_dataset(tmp_path / "set", [pair(1), pair(2)])
+    finally:
+        enable_progress_bars()
+    assert len(load_from_disk(str(tmp_path / "set"))) == 2
