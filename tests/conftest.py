@@ -7,6 +7,7 @@ Property tests draw the same examples each time, so that a run says the same of 
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from real_vllm import vllm_model, vllm_places, vllm_server  # noqa: F401  # fixtures are found by their names here
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs the hub, and each look at it takes a minute to give up
 
 # No limit of time: how long an example takes on a busy machine says nothing about the code.
 settings.register_profile("explore", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
