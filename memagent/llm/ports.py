@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import random
 import socket
 
 from memagent.errors import ServerFailed
 
 PORT_HINT = "another server has this port: choose another one, or leave it out"
+
+_QUIET = range(15_000, 30_000)
+"""Ports that no system gives to connections or to who asks for any: a server that takes long to start finds its own
+still free."""
+_TRIES = 20
 
 
 def choose_port(host: str, wanted: int | None) -> int:
@@ -14,17 +21,29 @@ def choose_port(host: str, wanted: int | None) -> int:
 
     Raises :class:`~memagent.errors.ServerFailed` when that cannot be had.
     """
+    if not wanted:
+        for port in random.SystemRandom().sample(_QUIET, _TRIES):
+            try:
+                return _free(host, port)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    break
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            if wanted:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, wanted or 0))
-            port: int = probe.getsockname()[1]
-            return port
+        return _free(host, wanted or 0)
     except (OSError, OverflowError) as error:
         hint = PORT_HINT if wanted else "the host is an address of this machine, such as 127.0.0.1"
         what = f"port {wanted} on {host}" if wanted else f"the host {host}"
         raise ServerFailed(f"{what} cannot be used: {getattr(error, 'strerror', None) or error}", hint=hint) from None
+
+
+def _free(host: str, port: int) -> int:
+    """``port``, or any for 0; raises OSError where it is taken."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        if port:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        bound: int = probe.getsockname()[1]
+        return bound
 
 
 def address(host: str, port: int) -> str:

@@ -20,9 +20,9 @@ from fake_server import Fake, serving
 
 import memagent
 from memagent.errors import InvalidInput, MissingExtra, ModelRefused, ModelUnavailable, ServerFailed
-from memagent.llm import Prompt, VLLMServer, vllm
+from memagent.llm import Prompt, VLLMServer, ports, vllm
 from memagent.llm.interpreter import Interpreter, find_vllm
-from memagent.llm.ports import address
+from memagent.llm.ports import address, choose_port
 from memagent.testing import FakeClock
 
 pytestmark = pytest.mark.model
@@ -295,6 +295,19 @@ def test_a_key_goes_by_the_environment_and_not_by_the_arguments(log: Path) -> No
         assert server.model().ask(TEXT).value == "You said: Hello"
     assert seen(log)["env"]["VLLM_API_KEY"] == "secret"
     assert "secret" not in " ".join(seen(log)["arguments"])
+
+
+def test_a_free_port_is_none_that_the_system_gives_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 15_000 <= choose_port("127.0.0.1", None) < 30_000
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(ports, "_QUIET", range(port, port + 1))
+        monkeypatch.setattr(ports, "_TRIES", 1)
+        assert choose_port("127.0.0.1", None) not in (0, port)
+    with pytest.raises(ServerFailed, match="the host no"):
+        choose_port("no.such.host.invalid", None)
 
 
 def test_a_port_that_is_taken(log: Path) -> None:
