@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -16,6 +17,8 @@ from memagent.prompts.summary import Between, session_keywords, session_summary
 
 _LONGEST_FACT = 1000  # characters; a fact is one sentence
 _MOST_KEYWORDS = 20
+
+_LABEL = re.compile(r"[\s\[(\"'#]*(?:(?:fact|id)[\s:=#\"']*)?k?([0-9]{1,9})[\s\])\"'.:]*", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -151,10 +154,8 @@ class _Listing:
 
     def _place(self, label: str) -> int | None:
         """The place of a known fact by its label; None for what names none."""
-        number = label.strip().lower().removeprefix("k")
-        if not (number.isascii() and number.isdigit() and len(number) <= len(str(len(self._known)))):
-            return None
-        return int(number) - 1 if 1 <= int(number) <= len(self._known) else None
+        found = _LABEL.fullmatch(label[:100])
+        return int(found[1]) - 1 if found and 1 <= int(found[1]) <= len(self._known) else None
 
 
 def _folded(text: str) -> str:

@@ -123,7 +123,8 @@ class Asker:
         """Set aside what a request may take; raises BudgetExceeded where that is more than is left."""
         schema = len(json.dumps(request.schema)) // _BYTES_PER_TOKEN if request.schema else 0
         besides = PICTURE_TOKENS * len(request.prompt.images) + schema
-        return self.meter.reserve(request.text, besides + request.max_tokens, self._prices)
+        plain = not request.prompt.images
+        return self.meter.reserve(request.text, besides + request.max_tokens, self._prices, plain=plain)
 
     def _second(self, request: Request, got: _Got, problem: MalformedReply) -> Asking[_Got]:
         try:

@@ -8,7 +8,7 @@ once). An error of the model is raised where the flow yields, which may catch it
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from memagent.errors import MemagentError
 from memagent.llm.reply import Reply
@@ -22,6 +22,16 @@ R = TypeVar("R")
 
 Steps: TypeAlias = Generator[Prompt[Any] | Sequence[Prompt[Any]], Any, R]
 """A flow that returns an R."""
+
+
+class AsyncAsks(Protocol):
+    """What :func:`adrive` needs of a model."""
+
+    async def aask(self, prompt: Prompt[T]) -> Reply[T]:
+        """The answer to one prompt."""
+
+    async def aask_many(self, prompts: Sequence[Prompt[T]]) -> list[Reply[T]]:
+        """The answers to all prompts, in their order."""
 
 
 def asked(prompt: Prompt[T]) -> Steps[Reply[T]]:
@@ -54,7 +64,7 @@ def drive(steps: Steps[R], model: Model) -> R:
         steps.close()
 
 
-async def adrive(steps: Steps[R], model: Model) -> R:
+async def adrive(steps: Steps[R], model: AsyncAsks) -> R:
     """As :func:`drive`, for an event loop."""
     try:
         wanted = next(steps)

@@ -35,6 +35,7 @@ _LEADING = re.compile(r"\W*(\w+)")
 _ALTERNATIVES = re.compile(r"\W*(\w+)\s*(?:/|\||\bor\b)\W*(\w+)", re.IGNORECASE)
 _BULLET = re.compile(r"\s*(?:[-*+\u2022\u2013\u00b7]|\(?\d{1,3}[.)])\s+(?=\S)")
 _NOTHING = {"none", "null", "na"}
+_TELLING = 3  # characters of a value from which on it is not often another word
 _FEW_WORDS = 4  # of an item in a list that is written with commas
 _REASONS = {"missing": "missing field", "literal_error": "unknown value", "enum": "unknown value"}
 _INVALID = ("value_error", "assertion_error", "greater_than", "less_than", "too_short", "too_long", "string_pattern")
@@ -305,7 +306,8 @@ def _to_choice(given: Any, problem: ErrorDetails) -> Any:
     if isinstance(given, bool):
         words = ["yes", "true"] if given else ["no", "false"]
     elif isinstance(given, str | int):
-        leading = None if _is_the_choice_itself(given, map(str, allowed)) else _LEADING.match(str(given))
+        unclear = _is_the_choice_itself(given, map(str, allowed)) or _names_several(str(given), map(str, allowed))
+        leading = None if unclear else _LEADING.match(str(given))
         words = [str(given), leading[1] if leading else ""]
     else:
         return _MISSING
@@ -320,6 +322,15 @@ def _is_the_choice_itself(given: Any, allowed: Iterable[str]) -> bool:
     """Whether a model repeats what there is to choose from (``CORRECT/WRONG``, ``yes or no``) and does not choose."""
     found = _ALTERNATIVES.match(given) if isinstance(given, str) else None
     return found is not None and {same_name(found[1]), same_name(found[2])} <= {same_name(word) for word in allowed}
+
+
+def _names_several(given: str, allowed: Iterable[str]) -> bool:
+    """Whether it has several of the values in it, spelt as they are: ``CORRECT, no, WRONG``.
+
+    Short ones such as ``no`` and ``a`` are also words of sentences.
+    """
+    said = set(re.findall(r"\w+", given))
+    return sum(len(value) >= _TELLING and value in said for value in set(allowed)) > 1
 
 
 _CONVERSIONS: dict[str, Callable[[Any, ErrorDetails], Any]] = {

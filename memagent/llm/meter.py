@@ -140,12 +140,15 @@ class Meter:
                 **{name: MappingProxyType(dict(counts)) for name, counts in self._counts.items()},
             )
 
-    def reserve(self, text: str, max_tokens: int, prices: Prices | None) -> Reservation:
-        """Set aside what one call may take; raises :class:`BudgetExceeded` where that is more than is left."""
+    def reserve(self, text: str, max_tokens: int, prices: Prices | None, *, plain: bool = True) -> Reservation:
+        """Set aside what one call may take; raises :class:`BudgetExceeded` where that is more than is left.
+
+        ``plain``: the prompt is ``text`` alone, so that its tokens tell how many a text has; pictures have others.
+        """
         if self.budget.cost is not None and prices is None:
             raise InvalidInput("a budget in money needs prices", hint="pass prices=Prices(input=..., output=...)")
         size = len(text.encode("utf-8", "surrogatepass"))
-        outer = self._within.reserve(text, max_tokens, prices) if self._within else None
+        outer = self._within.reserve(text, max_tokens, prices, plain=plain) if self._within else None
         try:
             with self._lock:
                 usage = Usage(input=int(size / self._bytes_per_token) + _TEMPLATE, output=max_tokens)
@@ -156,7 +159,7 @@ class Meter:
             if outer:
                 outer.release()
             raise
-        return Reservation(self, needed, size, prices, outer)
+        return Reservation(self, needed, size if plain else 0, prices, outer)
 
     def _refuse_beyond(self, needed: _Held) -> None:
         limit, used = self.budget, self._usage.input + self._usage.output

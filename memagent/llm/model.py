@@ -308,7 +308,13 @@ class Model:
     def _slots_of_loop(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
         with self._lock:
-            return self._loop_slots.setdefault(loop, asyncio.Semaphore(self._bound))
+            found = self._loop_slots.get(loop)
+            if found is None:
+                # A semaphore on which a task has waited holds its loop, which would never go.
+                for ended in [other for other in self._loop_slots if other.is_closed()]:
+                    del self._loop_slots[ended]
+                found = self._loop_slots[loop] = asyncio.Semaphore(self._bound)
+            return found
 
     def _many(self, prompts: Sequence[Prompt[T]], *, stop: bool) -> list[Reply[T] | ModelError]:
         return Batch[T](stop=stop).run(self.ask, prompts, threads=self._concurrency)

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_origin
 
 from memagent.errors import MalformedReply
-from memagent.llm.loose_json import NotJson, read_value
+from memagent.llm.loose_json import NotJson, is_finite, read_value
 from memagent.llm.mending import field_names, fit, is_root, listed, only_field
 from memagent.llm.thoughts import without_thoughts
 
@@ -97,6 +97,9 @@ def _fitted(
         return None
     except RecursionError:
         failures.append(MalformedReply("the answer is nested too deeply", reason="too deep"))
+        return None
+    if not is_finite(made.model_dump()):
+        failures.append(MalformedReply("NaN and infinity are no numbers", reason="invalid value"))
         return None
     return Answer(value=made, repairs=tuple(sorted(repairs | mended)))
 
@@ -186,8 +189,13 @@ def _json_values(
     parts: list[_Part], schema: type[Any], failures: list[MalformedReply]
 ) -> Iterator[tuple[object, frozenset[str]]]:
     """The JSON values that may be meant, the likeliest first; why something could not be read goes to ``failures``."""
+    cut_off = False
     for part in parts:
+        if cut_off and not part.tagged:
+            return  # what stands before the tag of an answer that breaks off is not that answer
         found = list(_scanned(part, failures))
+        if part is parts[0] and "unclosed tag" in part.repairs:  # the last tag that was opened
+            cut_off = any(failure.reason == "truncated" for failure in failures)
         yield from reversed([one for one in found if isinstance(one[0], dict)])
         bare = is_root(schema) or part.text.lstrip()[:1] in ("[", '"')
         yield from reversed([one for one in found if isinstance(one[0], list) and (bare or _of_objects(one[0]))])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_NAMES = ("think", "thinking", "reasoning", "thought")
+_NAMES = ("think", "thinking", "reasoning", "thought", "seed:think")
 _OPENING = re.compile(rf"\s*<({'|'.join(_NAMES)})\b[^>]*>", re.IGNORECASE)
 _LONGEST_TAG = 100
 

@@ -47,6 +47,22 @@ def test_known_facts_are_named_by_labels() -> None:
     assert (fact.replaces, ignored) == ((0,), 2)
 
 
+@pytest.mark.parametrize("label", ["k2", "K2", "2", "[k2]", "(k2)", "k2.", '"k2"', "fact k2", "id: k2", "id=k2"])
+def test_labels_of_known_facts_are_read_as_models_repeat_them(label: str) -> None:
+    known = [Known("Ann lives in Oslo.", AT), Known("Ann sails.", AT)]
+    reply = Facts(facts=[Fact(text="Ann sold her boat.", messages=[1], replaces=[label])])
+    (fact,), ignored = found(heard("I sold my boat."), known, reply)
+    assert (fact.replaces, ignored) == ((1,), 0)
+
+
+@pytest.mark.parametrize("label", ["", "k", "k0", "k3", "kk2", "m2", "k2 k1", "k1, k2", "k-2", "k2.5", "k\u0662"])
+def test_what_names_no_known_fact_is_ignored(label: str) -> None:
+    known = [Known("Ann lives in Oslo.", AT), Known("Ann sails.", AT)]
+    reply = Facts(facts=[Fact(text="Ann sold her boat.", messages=[1], replaces=[label])])
+    (fact,), ignored = found(heard("I sold my boat."), known, reply)
+    assert (fact.replaces, ignored) == ((), 1)
+
+
 def test_what_only_noted_messages_say_is_left_out() -> None:
     reply = Facts(facts=[Fact(text="Old.", messages=[1]), Fact(text="New.", messages=[1, 2])])
     findings = found(heard("first", "second", noted=1), [], reply)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -493,6 +495,34 @@ def test_many_tasks_are_bounded_in_every_loop() -> None:
         first, second = asyncio.run(twice())
         assert [reply.value for reply in first] == [reply.value for reply in second] == [f"<{n}>" for n in range(9)]
     assert wire.most == 4
+
+
+def test_loops_that_have_ended_are_not_kept() -> None:
+    model = Model(AsyncWatched(), concurrency=1)
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def ask() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await model.aask_many(numbered(3))
+        await asyncio.gather(*(model.aask(prompt) for prompt in numbered(3)))  # all but one wait
+
+    for _ in range(4):
+        asyncio.run(ask())
+    gc.collect()
+    assert sum(loop() is not None for loop in loops) <= 1
+
+
+def test_pictures_do_not_make_later_texts_seem_longer() -> None:
+    class Seeing(AsyncWatched):
+        def send(self, request: Request, timeout: float | None) -> Raw:
+            return Raw(text="A boat.", usage=Usage(input=20_000, output=3))
+
+    whole = Meter(Budget(tokens=60_000))
+    model = Model(Seeing(), meter=Meter(within=whole))
+    said = "word " * 500
+    model.ask(dataclasses.replace(TEXT, user=said, images=("data:image/png;base64,AA==",) * 10))
+    for _ in range(20):
+        whole.reserve(said, 10, None)  # about 850 tokens each
 
 
 def test_a_model_that_answers_one_at_a_time_is_asked_so_and_waiting_for_it_is_no_timeout() -> None:

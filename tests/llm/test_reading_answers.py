@@ -16,6 +16,7 @@ from memagent.errors import MalformedReply
 from memagent.llm.structured import read, read_answer
 
 YES = {"verdict": "yes"}
+SAID = {"summary": '<answer>{"a"</answer>'}
 RIGHT = {"reasoning": "It says so.", "label": "CORRECT"}
 TEA = {"keywords": ["tea", "Lisbon"]}
 
@@ -72,6 +73,21 @@ TAGGED: list[tuple[str, str, type[BaseModel], Any, str]] = [
     ("a bare value", "<answer>yes</answer>", YesNo, YES, "no JSON"),
     ("a bare value with a full stop", "<answer> Yes. </answer>", YesNo, YES, "wrong type"),
     ("a quoted value", '<answer>"yes"</answer>', YesNo, YES, "no JSON"),
+    (
+        "a draft before an answer that breaks off",
+        'It could be {"verdict": "no"}. <answer>{"verdict": "ye',
+        YesNo,
+        "truncated",
+        "",
+    ),
+    (
+        "a draft before a fenced answer that breaks off",
+        'It could be {"verdict": "no"}. <answer>\n```json\n{"verdict": "ye',
+        YesNo,
+        "truncated",
+        "",
+    ),
+    ("tags inside of a text", '<answer>{"summary": "<answer>{\\"a\\"</answer>"}</answer>', Summary, SAID, ""),
     ("a bare value and its reason", "<answer>yes, because she said so</answer>", YesNo, YES, "wrong type"),
     ("a bold value", "<answer>**yes**</answer>", YesNo, YES, "no JSON"),
     ("a bare text", "<answer>Ann drinks tea.</answer>", Summary, {"summary": "Ann drinks tea."}, "no JSON"),
@@ -288,6 +304,10 @@ GUIDED: list[tuple[str, str, type[BaseModel], Any, str]] = [
     ("what there is to choose from", '{"verdict": "yes/no"}', YesNo, "unknown value", ""),
     ("what there is to choose from in words", '{"verdict": "yes or no"}', YesNo, "unknown value", ""),
     ("all labels", '{"reasoning": "x", "label": "[CORRECT | WRONG]"}', Verdict, "unknown value", ""),
+    ("one label, then another", '{"reasoning": "x", "label": "CORRECT, no, WRONG"}', Verdict, "unknown value", ""),
+    ("a word that is also a choice", '{"verdict": "Yes, and no doubt of it"}', YesNo, YES, "wrong type"),
+    ("no number in a text", '{"facts": [{"text": "tea", "confidence": "NaN"}]}', Facts, "invalid value", ""),
+    ("a number too large in a text", '{"facts": [{"text": "x", "confidence": "1e999"}]}', Facts, "invalid value", ""),
     ("both truths", '{"score": 3, "is_relevant": "true/false"}', Score, "wrong type", ""),
     ("a choice and another word", '{"verdict": "yes or so"}', YesNo, YES, "wrong type"),
     ("a choice that is denied", '{"reasoning": "x", "label": "not CORRECT"}', Verdict, "unknown value", ""),

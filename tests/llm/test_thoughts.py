@@ -20,6 +20,7 @@ def in_pieces(text: str, cuts: list[int]) -> str:
     ("text", "answer"),
     [
         ("<think>Who?</think>Hi.", "Hi."),
+        ("<seed:think>Hm.</seed:think>Hi.", "Hi."),
         ("\n<Thinking depth=2>\n<b>?</b></thinking >\n\nHi.", "\n\nHi."),
         ("<think>never closed", ""),
         ("<thin", "<thin"),
