@@ -43,7 +43,7 @@ _TAG = re.compile(
 )
 _BRACKETED_TOKEN = re.compile(
     rf"\[(?=[{_INVISIBLE}]*/?[{_INVISIBLE}]*(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+|MODEL_SETTINGS|THINK|ARGS"
-    rf"|CALL_ID|[gs]?MASK|IMG\w*)[{_INVISIBLE}]*\])"
+    rf"|CALL_ID|[gs]?MASK|IMG\w*|UNUSED_TOKEN_\d+|\|\w+\|)[{_INVISIBLE}]*\])"
 )
 _LABEL = re.compile(r"[\[(\s]*(?:memory|id)?[\s:=#\"']*m?(\d+)[\"'\])\s.]*", re.IGNORECASE)
 # Control characters, and the tag characters that spell text nobody sees.
