@@ -40,18 +40,28 @@ def now_micros() -> int:
 
 def claim(core: Core, user_id: str, holder: str) -> Claim | int | None:
     """Work for ``holder``; or when there may be some (microseconds); None if nothing is left. Raises UnknownUser."""
+    longest = int(core.inferring.longest_wait * _MICROS)
     with core.banks.lease(user_id) as bank:
         with bank.store.read() as reader:
             if not _chosen(core, reader, now := now_micros()):
-                return _next(reader, now)
+                moment = _next(reader, now)
+                if moment is None or moment <= now + longest:
+                    return moment
         with bank.store.write() as writer:
-            chosen = _chosen(core, writer, now := now_micros())
+            _hasten(writer, (now := now_micros()) + longest)
+            chosen = _chosen(core, writer, now)
             if not chosen:
                 return _next(writer, now)
             until = now + int(core.inferring.lease * _MICROS)
             taken = [replace(job, state="running", holder=holder, held_until=until) for job in chosen]
             writer.save_jobs(taken)
             return Claim(user_id, holder, taken[0].kind, tuple(taken))
+
+
+def _hasten(transaction: WriteTransaction, latest: int) -> None:
+    """Have no job wait beyond ``latest``: the clock by which one waits was put back since."""
+    late = [job for job in transaction.tried_jobs() if job.state == "queued" and job.due_at > latest]
+    transaction.save_jobs(replace(job, due_at=0) for job in late)
 
 
 def _chosen(core: Core, transaction: ReadTransaction, now: int) -> list[Job]:

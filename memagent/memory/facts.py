@@ -139,7 +139,7 @@ def insert_facts(
     """Store facts that turns of one session tell, all of the same labels, and link them to those they supersede.
 
     ``known``: the keys of the facts that :attr:`Told.replaces` counts first. How many of the facts to be superseded are
-    not there any more, or are superseded already.
+    not there any more, are superseded already, or were said later.
     """
     labels = transaction.attributes(turns[:1])[turns[0]]
     roles = {stored.message.id: stored.message.role for stored in transaction.messages(turns)}
@@ -173,6 +173,8 @@ def insert_facts(
 def _supersede(transaction: WriteTransaction, old: int, new: int, fact: Told, now: int) -> bool:
     found = transaction.units([old], whole=False)
     if not found or found[0].superseded_by is not None or old == new:
+        return False
+    if found[0].event_at > fact.said_at:  # a batch may tell of times before and after it
         return False
     until = fact.valid_from or fact.said_at
     if found[0].valid_from is not None and until < found[0].valid_from:

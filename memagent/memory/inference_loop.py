@@ -22,6 +22,7 @@ from memagent.llm.flow import adrive
 from memagent.memory.claims import Claim, claim, give_back, renew
 from memagent.memory.core import Core
 from memagent.memory.inference import listen, session_of, write_facts, write_summary
+from memagent.memory.parts import Parts
 from memagent.memory.queueing import PENDING
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class InferenceLoop:
         self._loop = asyncio.new_event_loop()
         self._event = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], Claim] = {}
+        self._parts = Parts(core.inferring.concurrency)
         self._due: dict[str, float] = {}
         """When to look into a user's queue: seconds since 1970, as the due times in the files."""
         self._troubles: dict[str, tuple[float, float]] = {}
@@ -135,6 +137,7 @@ class InferenceLoop:
     def _begin_tasks(self) -> None:
         """Claim what can be done now."""
         now = time.time()
+        self._hasten(now + self._core.inferring.longest_wait)
         for user_id in [user for user, due in self._due.items() if due <= now]:
             if now < self._away_until or len(self._tasks) >= self._core.inferring.concurrency:
                 return
@@ -145,6 +148,13 @@ class InferenceLoop:
                 self._tasks[asyncio.ensure_future(self._serve(found))] = found
             elif found is not None:
                 self._due[user_id] = found / 1e6
+            else:
+                self._parts.drop_user(user_id)
+
+    def _hasten(self, latest: float) -> None:
+        """Have nothing wait beyond ``latest``: the clock by which it waits was put back since."""
+        self._away_until = min(self._away_until, latest)
+        self._due.update({user: latest for user, due in self._due.items() if due > latest})
 
     def _claimed(self, user_id: str) -> Claim | int | None:
         try:
@@ -179,14 +189,16 @@ class InferenceLoop:
 
     async def _serve(self, claimed: Claim) -> None:
         """Do the work of a claim, or say why it was not done."""
+        waits = False  # for the model or the file: what was answered will be used then
         try:
             if not await self._done(claimed):
                 self._give_back(claimed, "queued", None)  # a part of it may be held still
         except (ModelUnavailable, ModelTimeout) as error:
-            self._failed_for_now(claimed, error)
+            waits = self._failed_for_now(claimed, error)
         except NotFound:
             self._give_back(claimed, "queued", None)  # deleted meanwhile, all or in part
         except StoreError as error:
+            waits = True
             self._give_back(claimed, "queued", error, self._leave_alone(claimed.user_id, error))
         except MemagentError as error:
             self._give_back(claimed, "failed", error)
@@ -199,12 +211,16 @@ class InferenceLoop:
         else:
             self._failures = 0
             self._troubles.pop(claimed.user_id, None)
+        finally:
+            if not waits:
+                self._parts.drop(claimed)
         self._look_soon(claimed.user_id)
 
     async def _done(self, claimed: Claim) -> bool:
         """Whether the work was done: it was not if the claim did not hold to the end."""
-        core, model = self._core, self._core.model
-        assert model is not None  # without one nothing is queued, nor waited for
+        core = self._core
+        assert core.model is not None  # without one nothing is queued, nor waited for
+        model = self._parts.of(claimed, core.model)
         characters = core.inferring.characters
         if claimed.kind == "facts":
             listened = listen(core, claimed)
@@ -218,15 +234,17 @@ class InferenceLoop:
         derived = await adrive(described(session.turns, between=session.between, characters=characters), model)
         return write_summary(core, claimed, session, derived)
 
-    def _failed_for_now(self, claimed: Claim, error: MemagentError) -> None:
+    def _failed_for_now(self, claimed: Claim, error: MemagentError) -> bool:
+        """Have a claim's work wait for the model; False if it has failed instead."""
         attempts = max(job.attempts for job in claimed.jobs) + 1
         if isinstance(error, ModelTimeout) and attempts >= _TIMEOUTS:
             self._give_back(claimed, "failed", error)
-            return
+            return False
         wait = min(self._core.inferring.longest_wait, _FIRST_WAIT * 2.0 ** min(self._failures, 30))
         self._failures += 1
         self._away_until = time.time() + wait
         self._give_back(claimed, "queued", error, wait)
+        return True
 
     def _give_back(
         self, claimed: Claim, state: Literal["queued", "failed"], error: Exception | None, wait: float = 0.0

@@ -14,6 +14,7 @@ from memagent import AsyncMemory, Memory
 from memagent.errors import InvalidInput, ModelRefused, ModelTimeout, ModelUnavailable, StoreBusy, UnknownUser
 from memagent.llm import Budget
 from memagent.memory import inference_loop
+from memagent.memory.inference import write_facts
 from memagent.memory.queueing import Inferring
 from memagent.prompts.facts import Fact, Facts
 from memagent.prompts.prompt import Prompt
@@ -335,6 +336,18 @@ def test_facts_said_later_are_not_superseded_by_what_is_stored_late(memory: Memo
     assert len(facts(memory)) == 2
 
 
+def test_what_a_late_batch_tells_of_before_does_not_supersede_what_was_said_meanwhile(memory: Memory) -> None:
+    memory.add("I moved to Porto.", user_id="ann", session_id="t", timestamp=JUNE, infer=True, wait=True)
+    late = [
+        {"role": "user", "content": "I live in Oslo.", "timestamp": JANUARY},
+        {"role": "assistant", "content": "Noted.", "timestamp": JANUARY},
+        {"role": "user", "content": "I keep bees.", "timestamp": JULY},
+    ]
+    status = memory.add(late, user_id="ann", session_id="s", infer=True, wait=True)["inference"]
+    assert "The home of user is Porto." in facts(memory)
+    assert status["ignored"] == 1
+
+
 def test_the_facts_closest_to_what_was_said_are_shown(model: ScriptedModel) -> None:
     settings = Inferring(known=2, summaries=False)
     with Memory(":memory:", encoder=HashingEncoder(64), background=False, model=model, inferring=settings) as memory:
@@ -502,6 +515,74 @@ def test_a_model_that_is_away_is_waited_for() -> None:
         assert memory.wait(user_id="ann", timeout=60)["done"] == 1
         assert memory.inference(user_id="ann")["problems"] == []
         assert facts(memory) == ["The home of user is Oslo."]
+
+
+def long_session(memory: Memory) -> None:
+    said = [{"role": "user", "content": f"{number} " + "word " * 190} for number in range(5)]
+    memory.add(said, user_id="ann", session_id="s", infer=True)
+    memory.close_session("s", user_id="ann")
+
+
+def test_parts_that_were_answered_before_the_model_went_away_are_not_asked_again() -> None:
+    outages = [3, 8, 14]
+
+    def reply(prompt: Prompt[Any]) -> Any:
+        return ModelUnavailable("no connection") if len(script.prompts) in outages else answer(prompt)
+
+    script = ScriptedModel(reply, retries=0)
+    settings = Inferring(characters=1000, concurrency=1)
+    with Memory(":memory:", encoder=ENCODER, background=False, model=script, inferring=settings) as memory:
+        long_session(memory)
+        assert memory.wait(user_id="ann", timeout=60)["failed"] == 0
+    assert len(script.prompts) == len({(prompt.name, prompt.user) for prompt in script.prompts}) + len(outages)
+
+
+def test_what_was_answered_is_not_asked_again_when_the_file_could_not_be_written(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference_loop, "_STORE_WAIT", 0.02)
+    failures = [StoreBusy("the user's file is in use by another process")] * 2
+
+    def busy(*given: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return write_facts(*given)
+
+    monkeypatch.setattr(inference_loop, "write_facts", busy)
+    with Memory(":memory:", encoder=ENCODER, background=False, model=model) as memory:
+        memory.add("I keep bees.", user_id="ann", infer=True)
+        assert memory.wait(user_id="ann", timeout=60)["done"] == 1
+    assert len(model.prompts) == 1
+
+
+def test_a_session_in_many_parts_is_asked_about_within_the_concurrency() -> None:
+    model, wire = held_model()
+    settings = Inferring(characters=1000, concurrency=2, facts=False)
+    with Memory(":memory:", encoder=ENCODER, model=model, inferring=settings) as memory:
+        long_session(memory)
+        assert eventually(lambda: wire.waiting == 2)
+        time.sleep(0.05)  # a third would come at once
+        wire.open = True
+        assert memory.wait(user_id="ann", timeout=60)["done"] == 1
+    assert wire.most == 2
+
+
+def test_a_clock_that_is_put_back_does_not_stop_the_queue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    away = [True]
+
+    def reply(prompt: Prompt[Any]) -> Any:
+        return ModelUnavailable("no connection") if away[0] else answer(prompt)
+
+    now, now_ns = time.time, time.time_ns
+    settings = Inferring(longest_wait=0.2)
+    model = ScriptedModel(reply, retries=0)
+    with Memory(tmp_path, encoder=ENCODER, model=model, inferring=settings) as memory:
+        memory.add("I live in Oslo.", user_id="ann", infer=True)
+        assert eventually(lambda: bool(memory.inference(user_id="ann")["problems"]))
+        monkeypatch.setattr(time, "time", lambda: now() - 3600)
+        monkeypatch.setattr(time, "time_ns", lambda: now_ns() - 3600 * 10**9)
+        away[0] = False
+        assert memory.wait(user_id="ann", timeout=10)["done"] == 1
 
 
 def test_a_model_that_is_away_is_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
