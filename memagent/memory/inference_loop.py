@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
@@ -189,32 +190,41 @@ class InferenceLoop:
 
     async def _serve(self, claimed: Claim) -> None:
         """Do the work of a claim, or say why it was not done."""
-        waits = False  # for the model or the file: what was answered will be used then
+        waits = False
+        try:
+            waits = await self._tried(claimed)
+        finally:
+            if not waits:
+                self._parts.drop(claimed)
+        self._look_soon(claimed.user_id)
+
+    async def _tried(self, claimed: Claim) -> bool:
+        """Whether the work waits for the model or the file: what was answered will be used then."""
         try:
             if not await self._done(claimed):
                 self._give_back(claimed, "queued", None)  # a part of it may be held still
         except (ModelUnavailable, ModelTimeout) as error:
-            waits = self._failed_for_now(claimed, error)
+            return self._failed_for_now(claimed, error)
         except NotFound:
             self._give_back(claimed, "queued", None)  # deleted meanwhile, all or in part
         except StoreError as error:
-            waits = True
             self._give_back(claimed, "queued", error, self._leave_alone(claimed.user_id, error))
+            return True
         except MemagentError as error:
             self._give_back(claimed, "failed", error)
         except asyncio.CancelledError:
             self._give_back(claimed, "queued", None)
             raise
         except Exception as error:
-            self._give_back(claimed, "failed", error)
-            raise
+            if not _no_threads_start():
+                self._give_back(claimed, "failed", error)
+                raise
+            self._give_back(claimed, "queued", None)  # the process is ending: the next one does it
+            self._stopping = True
         else:
             self._failures = 0
             self._troubles.pop(claimed.user_id, None)
-        finally:
-            if not waits:
-                self._parts.drop(claimed)
-        self._look_soon(claimed.user_id)
+        return False
 
     async def _done(self, claimed: Claim) -> bool:
         """Whether the work was done: it was not if the claim did not hold to the end."""
@@ -266,3 +276,13 @@ class InferenceLoop:
     def _warn(error: MemagentError) -> None:
         # Nobody waits for this thread: the work stays in the file.
         _log.warning("what a language model is to write has to wait: %s", error)
+
+
+def _no_threads_start() -> bool:
+    """Whether the interpreter is ending: clients of models then fail in ways of their own, as they wait for threads."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(int)
+        except RuntimeError:
+            return True
+    return False

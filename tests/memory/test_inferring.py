@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -901,6 +903,38 @@ def test_an_unknown_failure_of_a_model_is_named_and_ends_the_thread_loudly(monke
         assert status["failed"] == 1
         assert status["problems"][0]["reason"] == "ZeroDivisionError: a fault of the provider's client"
     assert [type(error) for error in seen] == [ZeroDivisionError]
+
+
+ENDING = """
+import asyncio, sys, time
+from memagent import Memory
+from memagent.prompts.facts import Facts
+from memagent.testing import HashingEncoder, ScriptedModel
+
+class Threaded(ScriptedModel):
+    async def aask(self, prompt):
+        print("asked", flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.5)
+        return await super().aask(prompt)
+
+memory = Memory(sys.argv[1], encoder=HashingEncoder(), model=Threaded(lambda prompt: Facts(facts=[])))
+for number in range(8):
+    memory.add(f"{number} bees.", user_id="ann", infer=True, session_id=str(number))
+while memory.inference()["running"] == 0:
+    time.sleep(0.01)
+"""
+"""A program that ends without closing its memory, while a model answers in a thread of its event loop."""
+
+
+def test_a_job_that_the_end_of_a_process_cuts_off_waits_for_the_next_one(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", ENDING, str(tmp_path)]
+    ended = subprocess.run(program, check=False, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "asked" in ended.stdout
+    with Memory(tmp_path, encoder=HashingEncoder(), model=ScriptedModel(answer), background=False) as memory:
+        status = memory.inference()
+    assert status["queued"] > 0
+    assert status["failed"] == status["running"] == 0
 
 
 def test_what_a_fault_has_left_is_done_at_the_next_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
