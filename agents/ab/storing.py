@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -125,30 +125,29 @@ def keep(
 ) -> Iterator[Runs]:
     """The runs of an experiment in its folder, which is made, and kept from other runs meanwhile.
 
-    ``size`` is the number of users in a block. Raises InvalidInput if the folder holds another experiment, or is in use
-    by another run.
+    ``size`` is the number of users in a block. Raises InvalidInput if the folder holds another experiment, is in use by
+    another run, or cannot be used.
     """
     if folder is None:
         yield Runs(None, size)
         return
     place = directory_to_use(folder, "folder")
-    place.mkdir(parents=True, exist_ok=True)
     with _claimed(place):
         yield _opened(place, fingerprint, facts, size)
 
 
 @contextmanager
 def _claimed(place: Path) -> Iterator[None]:
-    """One run at a time: two would play every user twice."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    """The folder, made if it is not there, for one run at a time: two would play every user twice."""
+    with ExitStack() as stack:
         try:
+            place.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
             claim(place, descriptor)
         except OSError as error:
-            raise InvalidInput(f"{place} cannot be locked: {error.strerror}", hint="name a folder elsewhere") from error
+            raise InvalidInput(f"{place} cannot be used: {error.strerror}", hint="name a folder elsewhere") from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _opened(place: Path, fingerprint: str, facts: Mapping[str, Any], size: int) -> Runs:

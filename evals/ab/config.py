@@ -258,7 +258,7 @@ def read_config(path: Path, kind: type[Any] = Config) -> Any:
 
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {error}", hint="give a YAML file") from error
     if not isinstance(given, dict):
         raise DataError(f"{path} holds no settings", hint="see `memagent eval ab --help` for an example")
@@ -266,6 +266,8 @@ def read_config(path: Path, kind: type[Any] = Config) -> Any:
         json.dumps(given, ensure_ascii=False, skipkeys=True, default=str).encode()
     except UnicodeEncodeError:
         raise DataError(f"{path} holds a lone surrogate", hint="write the character itself, not its halves") from None
+    except (ValueError, RecursionError):  # an alias within its own anchor
+        raise DataError(f"{path} is nested without end", hint="write the values out") from None
     try:
         return kind.model_validate(given)
     except ValidationError as error:

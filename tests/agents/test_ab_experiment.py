@@ -256,6 +256,11 @@ def test_a_run_that_is_killed_while_it_removes_its_parts_plays_nobody_again(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == logs
 
 
+def test_a_folder_that_cannot_be_made_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="cannot be used"):
+        experiment().run("/dev/null/run")
+
+
 def test_an_experiment_needs_users_arms_and_names_of_their_own() -> None:
     with pytest.raises(InvalidInput, match="needs users"):
         experiment(users=0)

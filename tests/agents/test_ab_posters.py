@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import os
+import resource
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -277,6 +279,25 @@ def test_a_line_that_was_cut_off_is_taken_away_once_though_two_runs_have_seen_it
     for number, captions in enumerate(runs, start=1):
         source(tmp_path, captions).caption(film(number, "red.png"))
     assert [json.loads(line)["caption"] for line in path.read_text().splitlines()] == ["One.", "Two."]
+
+
+def test_a_caption_for_which_there_is_no_room_leaves_no_half_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    captions = Captions(ScriptedModel([PosterCaption(caption=text) for text in ("One.", "Two.", "Six.")]), path=path)
+    posters = source(tmp_path, captions)
+    posters.caption(film(1, "red.png"))
+    kept = path.read_bytes()
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept) + 20, before[1][1]))
+    try:
+        with pytest.raises(DataError, match="cannot be written"):
+            posters.caption(film(2, "red.png"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before[1])
+        signal.signal(signal.SIGXFSZ, before[0])
+    assert path.read_bytes() == kept
+    posters.caption(film(3, "red.png"))
+    assert [json.loads(line)["caption"] for line in path.read_text().splitlines()] == ["One.", "Six."]
 
 
 @pytest.mark.parametrize(("error", "asked"), [(ModelRefused("no"), 1), (ModelUnavailable("away"), 2)])

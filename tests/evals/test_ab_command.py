@@ -91,6 +91,7 @@ def test_an_experiment_from_a_file_to_its_report_and_again_without_work(tmp_path
         ("[]", "holds no settings"),
         ("{", "cannot be read"),
         ('data: {kind: synthetic}\narms: [popularity]\ntitle: "\\ud800"', "lone surrogate"),
+        ("data: &a {kind: *a}", "nested without end"),
         ("arms: [popularity]", "data: Field required"),
         ("data: {kind: synthetic}\narms: []", "arms"),
         ("data: {kind: synthetic}\narms: [popularity]\nprimary: fun", "'fun' is no metric"),

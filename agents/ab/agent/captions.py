@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -123,15 +124,19 @@ class Captions:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        with self._path.open("ab") as file:
+        with self._path.open("ab", buffering=0) as file:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+            end = file.seek(0, os.SEEK_END)
             if self._torn is not None:
                 whole, size = self._torn
-                if file.seek(0, os.SEEK_END) == size:  # else another run has written: there are captions behind it
-                    file.truncate(whole)
+                if end == size:  # else another run has written: there are captions behind it
+                    end = file.truncate(whole)
                 self._torn = None
-            file.write(self._before + line + b"\n")
+            line = self._before + line + b"\n"
+            if file.write(line) != len(line):  # the next one would be written behind the half of this one
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._before = b""
 
     def _read(self, path: Path) -> None:
