@@ -40,12 +40,14 @@ class Steps:
             if self._ended and threading.current_thread() is not threading.main_thread():
                 raise ModelUnavailable("the process is ending", hint="wait for answers before")
             self._under_way += 1
+            begun = self._changed
         try:
             yield
         finally:
-            with self._changed:
-                self._under_way -= 1
-                self._changed.notify_all()
+            if begun is self._changed:  # else this is a process forked meanwhile, which has forgotten the step
+                with begun:
+                    self._under_way -= 1
+                    begun.notify_all()
 
     def each(self, pieces: Iterator[T]) -> Iterator[T]:
         """The same pieces, each made in one step."""

@@ -44,6 +44,15 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
             made.remove_header("Authorization")
         return made
 
+    def http_error_302(self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError as error:  # also of the characters in it
+            fp.close()
+            raise urllib.error.URLError(f"it leads to what is no URL: {error}") from error
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
 
 def _same_server(one: str, other: str) -> bool:
     """Whether two URLs are of one server; https in place of http counts as the same."""

@@ -74,15 +74,6 @@ def _finite(digits: str) -> float:
     return value
 
 
-def is_finite(value: object) -> bool:
-    """Whether all numbers in a value are; pydantic takes ``"NaN"`` and ``"1e999"`` for numbers too."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(is_finite, value.values()))
-    return not isinstance(value, list | tuple | set | frozenset) or all(map(is_finite, value))
-
-
 class _Reader:
     """A position in a text, and what had to be overlooked on the way there."""
 

@@ -11,8 +11,8 @@ from memagent.errors import ServerFailed
 PORT_HINT = "another server has this port: choose another one, or leave it out"
 
 _QUIET = range(15_000, 30_000)
-"""Ports that no system gives to connections or to who asks for any: a server that takes long to start finds its own
-still free."""
+"""Ports that Linux and macOS, as they come, give neither to connections nor to who asks for any: a server that takes
+long to start finds its own still free."""
 _TRIES = 20
 
 

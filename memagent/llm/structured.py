@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_origin
 
 from memagent.errors import MalformedReply
-from memagent.llm.loose_json import NotJson, is_finite, read_value
+from memagent.llm.loose_json import NotJson, read_value
 from memagent.llm.mending import field_names, fit, is_root, listed, only_field
 from memagent.llm.thoughts import without_thoughts
 
@@ -97,9 +97,6 @@ def _fitted(
         return None
     except RecursionError:
         failures.append(MalformedReply("the answer is nested too deeply", reason="too deep"))
-        return None
-    if not is_finite(made.model_dump()):
-        failures.append(MalformedReply("NaN and infinity are no numbers", reason="invalid value"))
         return None
     return Answer(value=made, repairs=tuple(sorted(repairs | mended)))
 

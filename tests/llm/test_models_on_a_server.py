@@ -567,6 +567,13 @@ def test_another_server_to_which_one_leads_is_not_told_the_key() -> None:
     assert b"secret" not in second[0]
 
 
+def test_who_leads_to_no_url_cannot_be_reached() -> None:
+    with ExitStack() as stack:
+        url, _ = stack.enter_context(saying("HTTP/1.1 307 Go\r\nLocation: http://[bad\r\nContent-Length: 0\r\n\r\n"))
+        stack.enter_context(pytest.raises(ModelUnavailable, match="no URL"))
+        Server(url).models()
+
+
 def test_a_server_without_vllms_pages_is_healthy_if_it_lists_models() -> None:
     with serving(Fake(pages=("/v1/models",))) as fake:
         server = Server(fake.url)
