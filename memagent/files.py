@@ -7,7 +7,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -104,6 +104,23 @@ def claim(path: Path, file: IO[Any] | int) -> None:
         raise InvalidInput(
             f"another run is writing to {path}", hint="wait for its end, or write to another place"
         ) from error
+
+
+@contextmanager
+def claimed_folder(folder: Path) -> Iterator[None]:
+    """A folder, made if it is not there, for one run at a time.
+
+    Raises InvalidInput where another run has it, or it cannot be used.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            claim(folder, descriptor)
+        except OSError as error:
+            raise InvalidInput(f"{folder} cannot be used: {error.strerror}", hint="name another folder") from error
+        yield
 
 
 @contextmanager

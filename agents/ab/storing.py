@@ -10,10 +10,9 @@ events.parquet     the events as a table, if pyarrow is installed
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 from memagent.agents.ab.events import Event, Visit
 from memagent.agents.ab.parquet import write_parquet
 from memagent.errors import DataError, InvalidInput
-from memagent.files import claim, directory_to_use, replacing
+from memagent.files import claimed_folder, directory_to_use, replacing
 
 EVENTS, VISITS, PARQUET, FACTS = "events.jsonl", "visits.jsonl", "events.parquet", "experiment.json"
 _PARTS, _DONE = "parts", "parts.done"
@@ -132,22 +131,8 @@ def keep(
         yield Runs(None, size)
         return
     place = directory_to_use(folder, "folder")
-    with _claimed(place):
+    with claimed_folder(place):  # two would play every user twice
         yield _opened(place, fingerprint, facts, size)
-
-
-@contextmanager
-def _claimed(place: Path) -> Iterator[None]:
-    """The folder, made if it is not there, for one run at a time: two would play every user twice."""
-    with ExitStack() as stack:
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, descriptor)
-            claim(place, descriptor)
-        except OSError as error:
-            raise InvalidInput(f"{place} cannot be used: {error.strerror}", hint="name a folder elsewhere") from error
-        yield
 
 
 def _opened(place: Path, fingerprint: str, facts: Mapping[str, Any], size: int) -> Runs:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -65,7 +66,9 @@ def run_hops(
     partial: Path | None = None,
     progress: Progress | None = None,
 ) -> HopRun:
-    """Put each question to each system, ``concurrency`` at once, and score the answers and what was found.
+    """Put each question to each system, and score the answers and what was found.
+
+    ``concurrency`` attempts are made at once, of each question one: what systems ask alike is found in the reply cache.
 
     Rows are kept in the file ``partial`` as they are made, so that the same call continues a stopped one; it is left
     in place. ``depends_on``: what else the rows depend on (encoder, retrievers). A question that the model or a search
@@ -132,7 +135,7 @@ class _Runner:
 
     def run(self, tasks: Sequence[tuple[HopQuestion, System]], concurrency: int) -> None:
         """Make every row that the log does not hold yet."""
-        due = iter([task for task in tasks if (task[0].id, task[1].label) not in self._log])
+        due = deque(task for task in tasks if (task[0].id, task[1].label) not in self._log)
         pool = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="memagent-hops")
         try:
             self._work(pool, due, concurrency)
@@ -149,15 +152,18 @@ class _Runner:
             self._keep(row)
         self._tell("done")
 
-    def _work(self, pool: ThreadPoolExecutor, due: Iterator[tuple[HopQuestion, System]], concurrency: int) -> None:
-        under_way: set[Future[_Made]] = set()
+    def _work(self, pool: ThreadPoolExecutor, due: deque[tuple[HopQuestion, System]], concurrency: int) -> None:
+        under_way: dict[Future[_Made], str] = {}
         while True:
-            while self._ended is None and len(under_way) < concurrency and (task := next(due, None)) is not None:
-                under_way.add(pool.submit(self._attempt, *task))
+            while self._ended is None and due and len(under_way) < concurrency:
+                if due[0][0].id in under_way.values():
+                    break  # what systems ask alike of a question is then paid for once
+                task = due.popleft()
+                under_way[pool.submit(self._attempt, *task)] = task[0].id
             if not under_way:
                 return
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                del under_way[future]
                 self._finished(future)
 
     def _attempt(self, question: HopQuestion, system: System) -> _Made:

@@ -201,7 +201,7 @@ class InferenceLoop:
     async def _tried(self, claimed: Claim) -> bool:
         """Whether the work waits for the model or the file: what was answered will be used then."""
         try:
-            if not await self._done(claimed):
+            if not await self._done_before_the_end(claimed):
                 self._give_back(claimed, "queued", None)  # a part of it may be held still
         except (ModelUnavailable, ModelTimeout) as error:
             return self._failed_for_now(claimed, error)
@@ -216,15 +216,22 @@ class InferenceLoop:
             self._give_back(claimed, "queued", None)
             raise
         except Exception as error:
-            if not _no_threads_start():
-                self._give_back(claimed, "failed", error)
-                raise
-            self._give_back(claimed, "queued", None)  # the process is ending: the next one does it
-            self._stopping = True
+            self._give_back(claimed, "failed", error)
+            raise
         else:
             self._failures = 0
             self._troubles.pop(claimed.user_id, None)
         return False
+
+    async def _done_before_the_end(self, claimed: Claim) -> bool:
+        """As :meth:`_done`; False too where the process is ending, and the next one is to do it."""
+        try:
+            return await self._done(claimed)
+        except RuntimeError:
+            if not _no_threads_start():
+                raise
+            self._stopping = True
+            return False
 
     async def _done(self, claimed: Claim) -> bool:
         """Whether the work was done: it was not if the claim did not hold to the end."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import resource
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memagent.errors import InvalidInput, Stopped
-from memagent.files import claim, directory_to_use, replacing
+from memagent.files import claimed_folder, directory_to_use, replacing
 from memagent.tuning.loading import add_adapter, check_extra, load_model, load_tokenizer, on_gpu, quiet
 from memagent.tuning.measuring import Example, Likelihood, PairMeasure, likelihoods, measure, tokenised
 from memagent.tuning.pairs import PreferencePair, split_pairs
@@ -229,12 +228,8 @@ def _claimed(folder: Path, identity: dict[str, Any]) -> Iterator[None]:
     """
     place = folder / _RUN
     wanted = json.loads(json.dumps(identity))
-    with ExitStack() as stack:
+    with claimed_folder(folder):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, held)
-            claim(folder, held)
             if place.is_file() and _json(place) != wanted:
                 raise InvalidInput(
                     f"{folder} was begun with another model, other pairs or other settings",
